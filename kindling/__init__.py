@@ -1,0 +1,1 @@
+"""What Kindling's sessions, Ansible modules and callback share."""

@@ -1,0 +1,207 @@
+"""The kind cluster: made, brought back after a stop, or refused when it is not ours."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kindling import engine as engines
+from kindling import paths
+from kindling.errors import KindlingError
+from kindling.supply import command
+from kindling.supply.containers import Engine
+
+_LABEL = "io.x-k8s.kind.cluster"
+_NODE_PORTS = {"serving": 30080}
+_PORT_TRIES = 50
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node's container."""
+
+    name: str
+    running: bool
+
+
+def context(name: str) -> str:
+    """The kubeconfig context that kind gives to the cluster ``name``."""
+    return f"kind-{name}"
+
+
+def facts_file(name: str) -> Path:
+    """``cluster.json``: what the cluster was made of, and whether it is complete."""
+    return paths.state_dir(name) / "cluster.json"
+
+
+def facts(name: str) -> dict[str, Any] | None:
+    """What is recorded of our cluster ``name``, or None."""
+    try:
+        known: dict[str, Any] = json.loads(facts_file(name).read_text())
+    except (OSError, ValueError):
+        return None
+    return known
+
+
+def record(name: str, known: Mapping[str, Any]) -> None:
+    """Write ``cluster.json`` so that a reader sees the old or the new one, never half of it."""
+    file = facts_file(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(known, indent=2) + "\n")
+    new.replace(file)
+
+
+def nodes(engine: Engine, name: str) -> list[Node]:
+    """The node containers of the cluster ``name``, whoever made it."""
+    listed = engine.run(
+        "ps", "--all", f"--filter=label={_LABEL}={name}", "--format={{.Names}} {{.State}}"
+    )
+    pairs = (line.split() for line in listed.splitlines())
+    return [Node(node, state == "running") for node, state in sorted(pairs)]
+
+
+def free_port(wanted: int, taken: Sequence[int] = ()) -> int:
+    """``wanted``, or the next port of 127.0.0.1 that is free and not among ``taken``.
+
+    Raises KindlingError when fifty ports in a row are in use.
+    """
+    for port in range(wanted, min(wanted + _PORT_TRIES, 65536)):
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise KindlingError(
+        f"no free port on 127.0.0.1 from {wanted} to {wanted + _PORT_TRIES - 1}",
+        next_step="set cluster_ports in the inventory to a free one",
+    )
+
+
+def kind_config(
+    pools: Sequence[Mapping[str, Any]],
+    ports: Mapping[str, int],
+    *,
+    cgroup_v1: bool,
+    withheld_capabilities: bool,
+) -> str:
+    """kind's configuration as YAML; patches only for traits that the machine has."""
+    kubelet: dict[str, Any] = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+    }
+    config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}
+    if cgroup_v1:
+        # From 1.35 on the kubelet refuses to start on cgroup v1 unless told otherwise.
+        kubelet["failCgroupV1"] = False
+    if withheld_capabilities:
+        # Without CAP_SYS_RESOURCE nobody may lower oom_score_adj, which both otherwise do.
+        kubelet["featureGates"] = {"KubeletInUserNamespace": True}
+        config["containerdConfigPatches"] = [
+            '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
+        ]
+    if len(kubelet) > 2:
+        config["kubeadmConfigPatches"] = [yaml.safe_dump(kubelet, sort_keys=False)]
+    mappings = [
+        {
+            "containerPort": _NODE_PORTS[service],
+            "hostPort": port,
+            "listenAddress": "127.0.0.1",
+            "protocol": "TCP",
+        }
+        for service, port in ports.items()
+    ]
+    config["nodes"] = []
+    for pool in pools:
+        labels = {"kindling.dev/pool": pool["name"], **pool.get("labels", {})}
+        if pool.get("gpus"):
+            labels |= {
+                "kindling.dev/gpu": "simulated",
+                "kindling.dev/gpu-count": str(pool["gpus"]),
+            }
+        for _ in range(pool.get("count", 1)):
+            node: dict[str, Any] = {"role": pool["role"], "labels": labels}
+            if pool["role"] == "control-plane" and mappings:
+                node["extraPortMappings"], mappings = mappings, []
+            config["nodes"].append(node)
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def needs_cgroup_v1_patch(engine: Engine) -> bool:
+    """Whether the engine runs containers on cgroup v1."""
+    return engine.run("info", "--format={{.CgroupVersion}}").strip() == "1"
+
+
+def create(engine: Engine, kind: Path, name: str, image: str, config: str) -> Path:
+    """Make the cluster and return its kubeconfig. Nodes may still be getting ready."""
+    folder = paths.state_dir(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    kubeconfig = folder / "kubeconfig"
+    command.run(
+        [kind, "create", "cluster", f"--name={name}", f"--image={image}",
+         f"--kubeconfig={kubeconfig}", "--config=-"],
+        env={**engine.env, "KUBECONFIG": str(kubeconfig)},
+        stdin=config,
+        what="kind create cluster",
+        next_step="nox -s doctor",
+    )  # fmt: skip
+    kubeconfig.chmod(0o600)
+    return kubeconfig
+
+
+def delete(engine: Engine, name: str) -> bool:
+    """Remove the node containers, their volumes and kind's network; whether any was there."""
+    found = [node.name for node in nodes(engine, name)]
+    if found:
+        engine.run("rm", "--force", "--volumes", *found)
+    return bool(found)
+
+
+def remove_network(engine: Engine) -> bool:
+    """Remove kind's network unless some container still uses it; whether it was removed."""
+    listed = engine.run("network", "ls", "--quiet", "--filter=name=^kind$").split()
+    if not listed:
+        return False
+    users = engine.run("ps", "--all", "--quiet", "--filter=network=kind").split()
+    if users:
+        return False
+    engine.run("network", "rm", *listed)
+    return True
+
+
+def start(engine: Engine, found: Sequence[Node]) -> None:
+    """Start stopped nodes, control planes first so that workers find what they ask for."""
+    stopped = [node.name for node in found if not node.running]
+    for name in sorted(stopped, key=lambda name: "control-plane" not in name):
+        engine.run("start", name)
+
+
+def wait_for_api(kubectl: Any, seconds: float = 120) -> None:
+    """Wait until the API server says it is ready. Raises KindlingError at the bound."""
+    deadline = time.monotonic() + seconds
+    while True:
+        done = kubectl.run("get", "--raw=/readyz", timeout=10)
+        if done.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            raise KindlingError(
+                f"the API server was not ready after {seconds:g} s: {done.stderr.strip()[-300:]}",
+                next_step="nox -s cluster-down, then nox -s cluster-up",
+            )
+        time.sleep(0.5)
+
+
+def withheld_capabilities() -> bool:
+    """Whether the machine withholds CAP_SYS_RESOURCE (24) from containers."""
+    return 24 in engines.missing_capabilities()

@@ -1,0 +1,192 @@
+"""Deciding what a cluster needs: nothing, a start, a fresh one, or a person."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kindling import cluster, engine_setup, paths, progress
+from kindling import engine as engines
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
+from kindling.supply.containers import Engine, retag
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A cluster as the inventory describes it."""
+
+    name: str
+    node_image: str
+    pools: Sequence[Mapping[str, Any]]
+    ports: Mapping[str, int]
+    tools: Mapping[str, str]
+    about: Mapping[str, Any]
+
+
+def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
+    """Make sure that the cluster runs. The result is that of the ``kind_cluster`` module.
+
+    Raises KindlingError when a cluster of that name is not ours, or was made from other pools.
+    """
+    name = wanted.name
+    found, known = cluster.nodes(engine, name), cluster.facts(name)
+    if found and known is None:
+        raise KindlingError(
+            f"a kind cluster named {name} is there that Kindling did not make",
+            next_step=f"kind delete cluster --name {name}, or set cluster_name in the inventory",
+        )
+    whole = bool(known and known["complete"] and found)
+    if whole and known:
+        _refuse_changed_pools(wanted, known, found)
+        started = _bring_back(engine, wanted, found, check=check)
+        return {"changed": started, "facts": known, "notes": []}
+    if check:
+        return {"changed": True, "facts": {}, "notes": []}
+    if found:
+        with progress.step("remove the cluster that an interrupted run left"):
+            cluster.delete(engine, name)
+    return _create(engine, wanted)
+
+
+def absent(name: str, *, check: bool) -> dict[str, Any]:
+    """Remove our cluster and its state; somebody else's of the same name stays.
+
+    Raises KindlingError when the engine that holds it does not answer and is not ours to start.
+    """
+    known = cluster.facts(name)
+    if known is None:
+        return {"changed": False, "kept": ""}
+    if check:
+        return {"changed": True, "kept": ""}
+    engine = _engine_of(known)
+    with progress.step(f"remove {len(cluster.nodes(engine, name))} nodes"):
+        cluster.delete(engine, name)
+    cluster.remove_network(engine)
+    remove_state(name)
+    return {"changed": True, "kept": ""}
+
+
+def _engine_of(known: Mapping[str, Any]) -> Engine:
+    recorded = known["engine"]
+    docker, host = Path(recorded["docker"]), str(recorded["host"])
+    if not engines.answers(docker, host):
+        if not recorded["owned"]:
+            raise KindlingError(
+                f"the container engine at {host}, which holds the cluster, does not answer",
+                next_step="start Docker, then run the same command again",
+            )
+        # After a reboot our engine is down, but its containers are still on disk.
+        host = str(engine_setup.present("auto", check=False)["host"])
+    return Engine(docker, host)
+
+
+def remove_state(name: str) -> None:
+    """Remove what is recorded of the cluster ``name``."""
+    folder = paths.state_dir(name)
+    for file in folder.glob("*"):
+        file.unlink()
+    if folder.exists():
+        folder.rmdir()
+
+
+def import_images(engine: Engine, name: str, refs: Sequence[str], *, check: bool) -> list[str]:
+    """Bring images to the nodes that lack them; returns ``NODE REF`` for each brought."""
+    workers = [node.name for node in cluster.nodes(engine, name)]
+    with ThreadPoolExecutor() as pool:
+        held = list(pool.map(lambda node: _held(engine, node), workers))
+    missing = {
+        node: [ref for ref in refs if ref not in has]
+        for node, has in zip(workers, held, strict=True)
+    }
+    missing = {node: absent_refs for node, absent_refs in missing.items() if absent_refs}
+    if not missing or check:
+        return [f"{node} {ref}" for node, absent_refs in missing.items() for ref in absent_refs]
+    union = sorted({ref for absent_refs in missing.values() for ref in absent_refs})
+    with tempfile.TemporaryDirectory(dir=paths.cache_dir()) as scratch:
+        raw, archive = Path(scratch) / "raw.tar", Path(scratch) / "images.tar"
+        with progress.step(f"save {len(union)} images for the nodes"):
+            engine.run("save", "--output", raw, *union, what="docker save")
+            retag(raw, archive, {ref: ref for ref in union})
+        with progress.step(f"import them into {len(missing)} nodes"), ThreadPoolExecutor() as pool:
+            list(pool.map(lambda node: _import(engine, node, archive), missing))
+    return [f"{node} {ref}" for node, absent_refs in missing.items() for ref in absent_refs]
+
+
+def _held(engine: Engine, node: str) -> set[str]:
+    listed = engine.run("exec", node, "ctr", "--namespace=k8s.io", "images", "list", "--quiet")
+    return set(listed.split())
+
+
+def _import(engine: Engine, node: str, archive: Path) -> None:
+    engine.run("cp", archive, f"{node}:/kindling-images.tar")
+    engine.run(
+        "exec", node, "ctr", "--namespace=k8s.io", "images", "import", "--digests",
+        "--label=io.cri-containerd.pinned=pinned", "/kindling-images.tar",
+        what=f"importing images into {node}",
+    )  # fmt: skip
+    engine.run("exec", node, "rm", "/kindling-images.tar")
+
+
+def _refuse_changed_pools(
+    wanted: Wanted, known: Mapping[str, Any], found: Sequence[cluster.Node]
+) -> None:
+    expected = sum(pool.get("count", 1) for pool in wanted.pools)
+    if known["node_pools"] != list(wanted.pools) or len(found) != expected:
+        raise KindlingError(
+            f"the inventory's node pools are not those that the cluster {wanted.name} was made of",
+            next_step="nox -s cluster-down, then nox -s cluster-up",
+        )
+
+
+def _bring_back(
+    engine: Engine, wanted: Wanted, found: Sequence[cluster.Node], *, check: bool
+) -> bool:
+    if all(node.running for node in found):
+        return False
+    if not check:
+        with progress.step("start the nodes"):
+            cluster.start(engine, found)
+    return True
+
+
+def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
+    name, notes, ports = wanted.name, [], dict[str, int]()
+    for service, port in wanted.ports.items():
+        ports[service] = cluster.free_port(port, list(ports.values()))
+        if ports[service] != port:
+            notes.append(f"port {port} is in use: {service} answers on {ports[service]}")
+    known: dict[str, Any] = {
+        "name": name,
+        "context": cluster.context(name),
+        "kubeconfig": str(paths.state_dir(name) / "kubeconfig"),
+        "node_image": wanted.node_image,
+        "node_pools": list(wanted.pools),
+        "ports": ports,
+        "tools": dict(wanted.tools),
+        **wanted.about,
+    }
+    # Recorded before the first container: what a killed run leaves is known to be ours.
+    cluster.record(name, {**known, "complete": False})
+    config = cluster.kind_config(
+        wanted.pools,
+        ports,
+        cgroup_v1=cluster.needs_cgroup_v1_patch(engine),
+        withheld_capabilities=cluster.withheld_capabilities(),
+    )
+    with progress.step("kind create cluster", wanted.node_image):
+        cluster.create(engine, Path(wanted.tools["kind"]), name, wanted.node_image, config)
+    known["complete"] = True
+    cluster.record(name, known)
+    return {"changed": True, "facts": known, "notes": notes}
+
+
+def kubectl(known: Mapping[str, Any]) -> Kubectl:
+    """kubectl for the cluster that ``cluster.json`` describes."""
+    return Kubectl(
+        Path(known["tools"]["kubectl"]), Path(known["kubeconfig"]), str(known["context"])
+    )

@@ -1,0 +1,236 @@
+"""The container engine: a working one is used as it is; otherwise one of our own is run.
+
+"Working" is tested: a privileged container must start. Our own keeps its data, log and pid
+under ``paths.engine_dir()`` and is the only one that is ever stopped here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kindling import paths
+from kindling.errors import KindlingError
+from kindling.supply import command
+from kindling.supply.elf import exit_zero
+
+SOCKET = Path("/var/run/docker.sock")
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+_TRACES = ("dockerd.pid", "dockerd.log", "exec")
+_PROBE = "docker.io/kindling/probe:latest"
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine that answers."""
+
+    docker: Path
+    host: str
+    owned: bool
+
+
+def default_host() -> str:
+    """The address that the user's own client would use."""
+    return os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
+
+
+def own_host() -> str:
+    """The address of our engine, running or not: the usual socket if that is free."""
+    if running := _processes("--data-root="):
+        return next(w for w in running[0][1] if w.startswith("--host="))[len("--host=") :]
+    return f"unix://{SOCKET}" if not SOCKET.exists() or _is_stale(SOCKET) else _own_socket()
+
+
+def answers(docker: Path, host: str) -> bool:
+    """Whether an engine answers at ``host`` within some seconds."""
+    try:
+        done = subprocess.run(
+            [docker, "info", "--format", "{{.ServerVersion}}"],
+            env={**os.environ, "DOCKER_HOST": host},
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def missing_capabilities(status: Path = Path("/proc/self/status")) -> list[int]:
+    """Numbers of the capabilities that this machine withholds even from root."""
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    bounding = next(
+        int(line.split()[1], 16)
+        for line in status.read_text().splitlines()
+        if line.startswith("CapBnd")
+    )
+    return [number for number in range(last + 1) if not bounding >> number & 1]
+
+
+def prove_privileged(docker: Path, host: str) -> None:
+    """Start a privileged container. Raises KindlingError where the engine cannot."""
+    env = {"DOCKER_HOST": host}
+    archive = paths.cache_dir() / "probe.tar"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    exit_zero(archive, platform.machine())
+    try:
+        command.run([docker, "import", archive, _PROBE], env=env, what="docker import")
+        command.run(
+            [docker, "run", "--rm", "--privileged", "--network=none", _PROBE, "/probe"],
+            env=env,
+            what="a privileged container, which kind's nodes are,",
+            next_step="nox -s doctor",
+        )
+    finally:
+        subprocess.run(
+            [docker, "rmi", "--force", _PROBE],
+            env={**os.environ, **env},
+            capture_output=True,
+        )
+        archive.unlink(missing_ok=True)
+
+
+def start(docker: Path, binaries: Sequence[Path]) -> str:
+    """Start our engine, whose programs lie in ``binaries``, and return its address.
+
+    Raises KindlingError with the log's last lines when it does not answer in a minute.
+    """
+    folder = paths.engine_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    host = own_host()
+    path = os.pathsep.join([*map(str, binaries), "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+    kept = {k: v for k in ("HOME", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+            if (v := os.environ.get(k))}  # fmt: skip
+    dockerd = shutil.which("dockerd", path=path)
+    if dockerd is None:
+        raise KindlingError("dockerd is missing", next_step="nox -s doctor")
+    log = folder / "dockerd.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [
+                dockerd,
+                f"--host={host}",
+                f"--data-root={folder / 'data'}",
+                f"--exec-root={folder / 'exec'}",
+                f"--pidfile={folder / 'dockerd.pid'}",
+                "--group=root",
+            ],
+            # Nothing of this run's environment: the engine outlives the run that started it.
+            env={**kept, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if answers(docker, host):
+            return host
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    words = "\n  ".join(log.read_text(errors="replace").splitlines()[-8:])
+    stop()
+    raise KindlingError(
+        f"the container engine did not start:\n  {words}", next_step="nox -s doctor"
+    )
+
+
+def own_pid() -> int | None:
+    """The pid of our engine if it runs."""
+    running = _processes("--data-root=")
+    return running[0][0] if running else None
+
+
+def stop() -> bool:
+    """Stop our engine and remove its traces but for its data; whether there was anything."""
+    folder = paths.engine_dir()
+    host = own_host()
+    for own in ("--data-root=", ""):
+        # First dockerd, which ends its containerd; then whatever a killed dockerd left.
+        _end([pid for pid, _ in _processes(own)])
+    there = [folder / name for name in _TRACES if (folder / name).exists()]
+    for trace in there:
+        _unmount_below(trace)
+        shutil.rmtree(trace) if trace.is_dir() else trace.unlink()
+    socket_file = Path(host.removeprefix("unix://"))
+    if there and socket_file.exists() and _is_stale(socket_file):
+        socket_file.unlink()
+    return bool(there)
+
+
+def remove_data() -> bool:
+    """Remove what our stopped engine stored; whether there was anything."""
+    folder = paths.engine_dir()
+    if not folder.exists():
+        return False
+    _unmount_below(folder)
+    shutil.rmtree(folder)
+    return True
+
+
+def _unmount_below(folder: Path) -> None:
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in sorted(mounts, reverse=True):
+        if Path(mount).is_relative_to(folder):
+            subprocess.run(["umount", "--lazy", mount], capture_output=True)
+
+
+def _own_socket() -> str:
+    return f"unix://{paths.engine_dir() / 'docker.sock'}"
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether a socket is there with nobody behind it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def _processes(own: str) -> list[tuple[int, list[str]]]:
+    """Pids and words of processes with a word that starts with ``own`` and names our folder."""
+    prefix, found = f"{own}{paths.engine_dir()}/", []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any(word.startswith(prefix) for word in words[1:]):
+            found.append((int(entry.name), words))
+    return found
+
+
+def _end(pids: list[int]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

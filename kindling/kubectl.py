@@ -1,0 +1,59 @@
+"""kubectl, always with the project's own kubeconfig and a named context."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kindling.errors import KindlingError
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """A kubectl binary bound to one cluster; the user's own kubeconfig is never read."""
+
+    binary: Path
+    kubeconfig: Path
+    context: str
+
+    def run(
+        self, *args: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``kubectl ARGS``; the result is returned whatever its exit code.
+
+        Raises KindlingError when kubectl is missing or does not answer in ``timeout`` seconds.
+        """
+        command = [str(self.binary), f"--kubeconfig={self.kubeconfig}", f"--context={self.context}"]
+        try:
+            return subprocess.run(
+                [*command, *args], input=stdin, capture_output=True, text=True, timeout=timeout
+            )
+        except FileNotFoundError:
+            raise KindlingError(
+                f"kubectl is not at {self.binary}", next_step="nox -s cluster-up"
+            ) from None
+        except subprocess.TimeoutExpired:
+            raise KindlingError(
+                f"the cluster did not answer `kubectl {' '.join(args[:3])}` in {timeout:g} s",
+                next_step="nox -s doctor",
+            ) from None
+
+    def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
+        """Like ``run``, but returns standard output and raises KindlingError on failure."""
+        done = self.run(*args, stdin=stdin, timeout=timeout)
+        if done.returncode:
+            raise KindlingError(f"`kubectl {' '.join(args)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def get(self, kind: str, *args: str) -> Any:
+        """``kubectl get KIND ARGS -o json``, parsed."""
+        return json.loads(self.check("get", kind, *args, "-o", "json"))
+
+    def items(self, kind: str, *args: str) -> Sequence[dict[str, Any]]:
+        """The ``items`` of a list that ``get`` returns."""
+        items: list[dict[str, Any]] = self.get(kind, *args)["items"]
+        return items

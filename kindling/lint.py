@@ -1,0 +1,74 @@
+"""Every static check of the repository; each runs even when an earlier one failed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kindling import paths
+from kindling.errors import KindlingError
+from kindling.supply import tools
+from kindling.supply.modes import built_tools
+from kindling.supply.versions import load
+
+_SECONDS = 600
+
+
+def checks(helm: Path) -> list[tuple[str, ...]]:
+    """The commands that must all succeed."""
+    charts = sorted(str(chart.parent) for chart in (paths.REPOSITORY / "charts").glob("*/Chart.yaml"))
+    python = sys.executable
+    return [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+        ("yamllint", "--strict", "."),
+        ("ansible-lint", "--offline", "--strict"),
+        (str(helm), "lint", "--strict", "--quiet", *charts),
+        (python, "-m", "kindling.charts", "validate", "--helm", str(helm)),
+        (python, "-m", "kindling.charts", "readme", "--check"),
+    ]
+
+
+def find_helm() -> Path:
+    """The helm that ``cluster-up`` uses: on PATH, downloaded, or built.
+
+    Raises KindlingError where none of them is there yet.
+    """
+    versions = load()
+    tool = tools.catalogue(versions.kubernetes, versions.tools)["helm"]
+    built = built_tools(versions)["helm"]
+    for path in (tool.on_path(), tools.cached(tool), built):
+        if path and path.exists():
+            return path
+    found = tools.download(tool)
+    if found is None:
+        raise KindlingError("helm is not there yet", next_step="nox -s cluster-up")
+    return found
+
+
+def main() -> int:
+    """Run every check; the exit code is 1 when any failed."""
+    try:
+        commands = checks(find_helm())
+    except KindlingError as error:
+        print(f"error: {error.for_people()}", file=sys.stderr)
+        return 1
+    failed = []
+    for command in commands:
+        words = " ".join([Path(command[0]).name, *command[1:3]])
+        done = subprocess.run(
+            command, cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=_SECONDS,
+            env={**os.environ, "ANSIBLE_HOME": str(paths.cache_dir() / "ansible")},
+        )  # fmt: skip
+        print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {words}", flush=True)
+        if done.returncode:
+            failed.append(words)
+            print(done.stdout + done.stderr, flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Where Kindling keeps things: caches survive ``cluster-down``, state does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def cache_dir() -> Path:
+    """Downloads, builds and the engine's images: safe to delete, slow to make again."""
+    if override := os.environ.get("KINDLING_CACHE"):
+        return Path(override)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "kindling"
+
+
+def state_root() -> Path:
+    """The folder with one folder per cluster, and the run lock."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "kindling"
+
+
+def state_dir(cluster_name: str) -> Path:
+    """Kubeconfig and facts of one running cluster; removed by ``cluster-down``."""
+    return state_root() / cluster_name
+
+
+def engine_dir() -> Path:
+    """Everything of an engine that Kindling itself started: data, log, pid."""
+    return cache_dir() / "engine"

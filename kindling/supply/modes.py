@@ -1,0 +1,217 @@
+"""The four ways in which images and tools come, and how ``auto`` chooses among them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kindling import paths, progress
+from kindling.errors import KindlingError
+from kindling.supply import tools
+from kindling.supply.containers import Engine, image_step
+from kindling.supply.recipes import Containers, Programs
+from kindling.supply.store import Step, Store, build_all, wanted
+from kindling.supply.versions import Pinned, Versions
+
+MODES = ("auto", "bundle", "mirror", "registry", "packages")
+_PROBE_SECONDS = 4.0
+
+
+@dataclass
+class Supplied:
+    """What a cluster needs, by name, and what had to be made or fetched for it."""
+
+    mode: str
+    why: str
+    node_image: str
+    images: dict[str, str]
+    tools: dict[str, str]
+    kubernetes_version: str
+    pod_network: dict[str, object]
+    made: list[str] = field(default_factory=list)
+
+
+def choose(wanted: str, mirror: str, versions: Versions) -> tuple[str, str]:
+    """The supply to use and the reason, in words. ``wanted`` is one of ``MODES``.
+
+    Raises KindlingError when the supply that was asked for cannot be reached.
+    """
+    if wanted == "bundle":
+        raise KindlingError(
+            "this version cannot install from a bundle yet",
+            next_step="nox -s cluster-up -- -e images_supply=auto",
+        )
+    if wanted == "packages":
+        return "packages", "the inventory asks for it"
+    if wanted == "mirror" or (wanted == "auto" and mirror):
+        if not mirror:
+            raise KindlingError(
+                "images_supply is mirror, but images_mirror is empty",
+                next_step="set images_mirror to host:port in the inventory",
+            )
+        if registry_answers(mirror):
+            return "mirror", f"the mirror {mirror} answers"
+        if wanted == "mirror":
+            raise _unreachable(f"the mirror {mirror}")
+    hosts = sorted({registry_of(image.upstream) for image in versions.images.values()})
+    silent = [host for host in hosts if not registry_answers(host)]
+    if wanted == "registry" and silent:
+        raise _unreachable(f"the image registry {silent[0]}")
+    if not silent:
+        return "registry", "the inventory asks for it" if wanted == "registry" else "it answers"
+    return "packages", f"{silent[0]} does not answer"
+
+
+def registry_of(ref: str) -> str:
+    """The registry host of a full image name."""
+    return ref.split("/", 1)[0]
+
+
+def registry_answers(host: str) -> bool:
+    """Whether a registry answers at ``host``; 401 is an answer. Loopback is asked without TLS."""
+    local = host.split(":")[0] in ("127.0.0.1", "localhost")
+    address = "registry-1.docker.io" if host == "docker.io" else host
+    try:
+        urllib.request.urlopen(
+            f"http{'' if local else 's'}://{address}/v2/", timeout=_PROBE_SECONDS
+        ).close()
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class Supplier:
+    """Fetches or builds everything for one mode; what is there already costs nothing."""
+
+    def __init__(self, versions: Versions, docker: Path, host: str) -> None:
+        self._versions = versions
+        self._programs = Programs(versions)
+        self._store = Store(paths.cache_dir() / "store")
+        self._docker, self._host = docker, host
+        self._made: list[str] = []
+        self._before_build: Callable[[], None] = lambda: None
+        self._prepared = False
+
+    def supply(
+        self, mode: str, why: str, mirror: str = "", before_build: Callable[[], None] = lambda: None
+    ) -> Supplied:
+        """Make sure that images and tools are there, and say where.
+
+        ``before_build`` is called once if anything must be built.
+        """
+        self._store.clean_work()
+        self._before_build = before_build
+        if mode == "packages":
+            return self._from_packages(why)
+        return self._pulled(mode, why, mirror)
+
+    def _from_packages(self, why: str) -> Supplied:
+        versions, programs, engine = self._versions, self._programs, self._engine()
+        containers = Containers(versions, programs, engine)
+        python = image_step(containers.python, engine)
+        service = containers.service(containers.python.built_ref)
+        found = {name: tool.on_path() for name, tool in self._catalogue().items()}
+        missing = [step for name, step in self._tool_steps().items() if found[name] is None]
+        # One list of targets: Debian and Python packages arrive while Go compiles.
+        self._build([containers.node, image_step(service, engine, python), *missing])
+        return Supplied(
+            "packages",
+            why,
+            (self._store.path(containers.node) / "image.ref").read_text(),
+            {"service": service.ref, **{n: image.ref for n, image in containers.addons.items()}},
+            {name: str(path or self._built(name)) for name, path in found.items()},
+            versions.kubernetes,
+            {"name": "kindling-ptp", "enforces_network_policy": False},
+            self._made,
+        )
+
+    def _pulled(self, mode: str, why: str, mirror: str) -> Supplied:
+        engine, pinned = self._engine(), self._versions.images
+        for image in pinned.values():
+            self._pull(engine, image, mirror)
+        containers = Containers(self._versions, self._programs, engine)
+        gpu = containers.addons["gpu-device-plugin"]
+        service = containers.service(pinned["python"].upstream)
+        self._build([image_step(gpu, engine), image_step(service, engine)])
+        images = {
+            "metrics-server": pinned["metrics-server"].upstream,
+            "gpu-device-plugin": gpu.ref,
+            "service": service.ref,
+        }
+        return Supplied(
+            mode,
+            why,
+            pinned["node"].upstream,
+            images,
+            self._tools(),
+            self._versions.kubernetes,
+            {"name": "kindnet", "enforces_network_policy": True},
+            self._made,
+        )
+
+    def _catalogue(self) -> dict[str, tools.Tool]:
+        return tools.catalogue(self._versions.kubernetes, self._versions.tools)
+
+    def _tool_steps(self) -> dict[str, Step]:
+        return _tool_steps(self._programs)
+
+    def _built(self, tool: str) -> Path:
+        return self._store.path(self._tool_steps()[tool]) / tool
+
+    def _tools(self) -> dict[str, str]:
+        found = {n: tool.on_path() or tools.download(tool) for n, tool in self._catalogue().items()}
+        self._build([step for n, step in self._tool_steps().items() if found[n] is None])
+        return {name: str(path or self._built(name)) for name, path in found.items()}
+
+    def _pull(self, engine: Engine, image: Pinned, mirror: str) -> None:
+        if engine.has_image(image.upstream):
+            return
+        source = f"{mirror}/{image.ref.split('/', 1)[1]}" if mirror else image.ref
+        with progress.step(f"pull {image.upstream}"):
+            engine.run("pull", "--quiet", source, what=f"pulling {source}")
+            engine.run("tag", source, image.upstream)
+        self._made.append(image.upstream)
+
+    def _build(self, steps: list[Step]) -> None:
+        if wanted(steps, self._store) and not self._prepared:
+            self._before_build()
+            self._prepared = True
+        self._made += build_all(steps, self._store, workers=(os.cpu_count() or 2) + 1)
+
+    def _engine(self) -> Engine:
+        """The engine with a buildx: the client's own plugin, else one built here."""
+        plugin = subprocess.run([self._docker, "buildx", "version"], capture_output=True)
+        if plugin.returncode == 0:
+            return Engine(self._docker, self._host, (str(self._docker), "buildx"))
+        own = shutil.which("docker-buildx")
+        if own is None:
+            buildx = self._programs.buildx
+            self._build([buildx])
+            own = str(self._store.path(buildx) / "buildx")
+        return Engine(self._docker, self._host, (own,))
+
+
+def built_tools(versions: Versions) -> dict[str, Path]:
+    """Where the tools lie that are built here, whether or not they are there yet."""
+    store = Store(paths.cache_dir() / "store")
+    steps = _tool_steps(Programs(versions))
+    return {name: store.path(step) / name for name, step in steps.items()}
+
+
+def _tool_steps(programs: Programs) -> dict[str, Step]:
+    return {"kubectl": programs.kubernetes, "kind": programs.kind, "helm": programs.helm}
+
+
+def _unreachable(what: str) -> KindlingError:
+    return KindlingError(
+        f"{what} does not answer",
+        next_step="nox -s cluster-up -- -e images_supply=packages, or nox -s doctor",
+    )

@@ -1,0 +1,266 @@
+"""What ``supply: packages`` builds: one step or image for each thing, and what it is made of."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from kindling import paths
+from kindling.supply import command, debian, golang
+from kindling.supply.containers import Engine, Image
+from kindling.supply.golang import Program
+from kindling.supply.node import images_step, node_image_step
+from kindling.supply.store import Step
+from kindling.supply.versions import Versions
+
+_KUBE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+_KUBE_TOOLS = ("kubeadm", "kubelet", "kubectl")
+_NODE_PACKAGES = (
+    "systemd", "conntrack", "iptables", "nftables", "iproute2", "ethtool", "util-linux", "mount",
+    "kmod", "libseccomp2", "pigz", "fuse-overlayfs", "nfs-common", "open-iscsi", "e2fsprogs",
+    "bash", "ca-certificates", "curl", "jq", "procps",
+)  # fmt: skip
+_PYTHON_PACKAGES = (
+    "base-files", "dash", "coreutils", "python3-minimal", "python3-venv", "libstdc++6",
+    "ca-certificates", "netbase",
+)  # fmt: skip
+
+
+class Programs:
+    """The Go programs (and one in C). They need no engine."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+
+    @cached_property
+    def go(self) -> Step:
+        return golang.toolchain()
+
+    @cached_property
+    def containerd(self) -> Step:
+        base = "github.com/containerd/containerd/v2/cmd/"
+        names = ("containerd", "containerd-shim-runc-v2", "ctr")
+        return self._program(Program("containerd", "engine", {n: base + n for n in names}))
+
+    @cached_property
+    def runc(self) -> Step:
+        return self._program(
+            Program(
+                "runc",
+                "runc",
+                {"runc": "github.com/opencontainers/runc"},
+                # Static: the same file serves this host's engine and Debian's nodes.
+                ldflags="-linkmode external -extldflags -static"
+                f" -X main.version={self._versions.build['runc']}",
+                cgo_tags="seccomp netgo osusergo",
+            )
+        )
+
+    @cached_property
+    def dockerd(self) -> Step:
+        base = "github.com/moby/moby/v2/cmd/"
+        version = f"-X github.com/moby/moby/v2/dockerversion.Version={self._moby}"
+        names = ("dockerd", "docker-proxy")
+        packages = {n: base + n for n in names}
+        return self._program(
+            Program("dockerd", "engine", packages, ldflags=version), after=(self.containerd,)
+        )
+
+    @cached_property
+    def docker(self) -> Step:
+        version = f"-X github.com/docker/cli/cli/version.Version={self._moby}"
+        return self._program(
+            Program(
+                "docker",
+                "engine",
+                {"docker": "github.com/docker/cli/cmd/docker"},
+                ldflags=version,
+                # The client has no go.mod of its own, so Go would hold it to a language of 2021.
+                gcflags="github.com/docker/cli/...=-lang=go1.26",
+            )
+        )
+
+    @cached_property
+    def buildx(self) -> Step:
+        return self._program(
+            Program("buildx", "engine", {"buildx": "github.com/docker/buildx/cmd/buildx"})
+        )
+
+    @cached_property
+    def kind(self) -> Step:
+        return self._program(Program("kind", "engine", {"kind": "sigs.k8s.io/kind"}))
+
+    @cached_property
+    def kubernetes(self) -> Step:
+        base = "k8s.io/kubernetes/cmd/"
+        packages = {n: base + n for n in (*_KUBE, *_KUBE_TOOLS)}
+        return self._program(
+            Program("kubernetes", "cluster", packages, ldflags=self._kubernetes_version)
+        )
+
+    @cached_property
+    def components(self) -> Step:
+        cni = "github.com/containernetworking/plugins/plugins/"
+        packages = {
+            "etcd": "go.etcd.io/etcd/server/v3",
+            "coredns": "./cmd/coredns",
+            "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+            "local-path-provisioner": "github.com/rancher/local-path-provisioner",
+            "ptp": cni + "main/ptp",
+            "loopback": cni + "main/loopback",
+            "host-local": cni + "ipam/host-local",
+            "portmap": cni + "meta/portmap",
+        }
+        spec = Program("components", "cluster", packages, own_sources=("cmd/coredns",))
+        return self._program(spec, after=(self.kubernetes,))
+
+    @cached_property
+    def helm(self) -> Step:
+        version = f"-X helm.sh/helm/v3/internal/version.version={self._versions.tools['helm']}"
+        spec = Program("helm", "cluster", {"helm": "helm.sh/helm/v3/cmd/helm"}, ldflags=version)
+        return self._program(spec, after=(self.components,))
+
+    @cached_property
+    def own(self) -> Step:
+        names = ("pod-network", "gpu-device-plugin")
+        sources = tuple(f"cmd/{n}" for n in names)
+        packages = {n: f"./cmd/{n}" for n in names}
+        spec = Program("own-programs", "cluster", packages, own_sources=sources)
+        return self._program(spec, after=(self.helm,))
+
+    @cached_property
+    def pause(self) -> Step:
+        def build(out: Path, results: Mapping[str, Path]) -> None:
+            go = results[self.go.name]
+            source = golang.module_dir(go, "cluster", "k8s.io/kubernetes")
+            command.run(
+                ["gcc", "-Os", "-static", "-Wall", "-DVERSION=3.10", "-o", out / "pause",
+                 source / "build/pause/linux/pause.c"],
+                what="compiling pause",
+            )  # fmt: skip
+
+        return Step("pause", (self._versions.kubernetes,), build, needs=(self.go,))
+
+    @cached_property
+    def kind_files(self) -> Step:
+        """The files that kind's base image copies in, out of the kind module."""
+
+        def build(out: Path, results: Mapping[str, Path]) -> None:
+            source = golang.module_dir(results[self.go.name], "engine", "sigs.k8s.io/kind")
+            command.run(["cp", "-r", f"{source}/images/base/files/.", out])
+            command.run(["chmod", "-R", "u+w", out])
+
+        return Step("kind-files", (self._versions.tools["kind"],), build, needs=(self.go,))
+
+    def _program(self, spec: Program, *, after: tuple[Step, ...] = ()) -> Step:
+        return golang.program(spec, self.go, after=after)
+
+    @property
+    def _moby(self) -> str:
+        return str(self._versions.build["moby"])
+
+    @property
+    def _kubernetes_version(self) -> str:
+        version = self._versions.kubernetes
+        major, minor, _ = version.removeprefix("v").split(".")
+        values = {
+            "gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean",
+            "gitCommit": "kindling", "buildDate": "2026-01-01T00:00:00Z",
+        }  # fmt: skip
+        return " ".join(f"-X k8s.io/component-base/version.{k}={v}" for k, v in values.items())
+
+
+class Containers:
+    """The images, which an engine builds."""
+
+    def __init__(self, versions: Versions, programs: Programs, engine: Engine) -> None:
+        self._versions = versions
+        self._programs = programs
+        self._engine = engine
+
+    @cached_property
+    def node(self) -> Step:
+        """kind's node image, with the images of the cluster's own add-ons baked in."""
+        programs = self._programs
+        base = Image(
+            "node",
+            {
+                "kind": programs.kind_files,
+                "containerd": programs.containerd,
+                "runc": programs.runc,
+                "cni": programs.components,
+            },
+            root=self._debian("debian-node", _NODE_PACKAGES, bootable=True),
+        )
+        images = images_step([*self._in_node(), *self.addons.values()], self._engine)
+        return node_image_step(
+            base, images, programs.kubernetes, programs.kind, self._versions.kubernetes,
+            self._engine,
+        )  # fmt: skip
+
+    @cached_property
+    def addons(self) -> dict[str, Image]:
+        """Images of add-ons that charts install."""
+        programs = self._programs
+        upstream = self._versions.images["metrics-server"].upstream
+        return {
+            "metrics-server": Image("metrics-server", {"bin": programs.components}, None, upstream),
+            "gpu-device-plugin": Image("gpu-device-plugin", {"bin": programs.own}),
+        }
+
+    @cached_property
+    def python(self) -> Image:
+        """The base of Python images, where none can be pulled."""
+        return Image("python", root=self._debian("debian-python", _PYTHON_PACKAGES))
+
+    def service(self, python: str) -> Image:
+        """The model service on the base image ``python``."""
+        sources = tuple(paths.REPOSITORY / name for name in ("service", "pipeline"))
+        return Image(
+            "service",
+            args={"PYTHON_IMAGE": python},
+            dockerfile=paths.REPOSITORY / "service" / "Dockerfile",
+            sources=sources,
+        )
+
+    def _in_node(self) -> list[Image]:
+        programs, names = self._programs, self._versions.node_images
+        made_of: dict[str, tuple[Step, Step | None]] = {
+            "kube-apiserver": (programs.kubernetes, None),
+            "kube-controller-manager": (programs.kubernetes, None),
+            "kube-scheduler": (programs.kubernetes, None),
+            "kube-proxy": (
+                programs.kubernetes,
+                self._debian("debian-kube-proxy", ("base-files", "iptables", "nftables")),
+            ),
+            "pause": (programs.pause, None),
+            "etcd": (programs.components, None),
+            "coredns": (programs.components, None),
+            "kindnetd": (programs.own, None),
+            "local-path-provisioner": (programs.components, None),
+            "local-path-helper": (
+                programs.own,
+                self._debian("debian-busybox", ("base-files", "busybox-static")),
+            ),
+        }
+        return [
+            Image(name, {"bin": made_of[name][0]}, made_of[name][1], upstream)
+            for name, upstream in names.items()
+        ]
+
+    def _debian(self, name: str, packages: tuple[str, ...], *, bootable: bool = False) -> Step:
+        build = self._versions.build
+        return debian.root(
+            name, build["debian"], build["debian_revision"], packages, bootable=bootable
+        )
+
+
+def machine() -> str:
+    """The architecture in Go's words: amd64 or arm64."""
+    names = {"x86_64": "amd64", "aarch64": "arm64"}
+    return names.get(platform.machine(), platform.machine())
+
+
+

@@ -1,0 +1,90 @@
+# /// script
+# dependencies = ["nox"]
+# ///
+"""Every command of Kindling: ``nox --list`` shows them, ``nox -s NAME -- --help`` explains one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+HERE = Path(__file__).parent
+CACHE = Path(
+    os.environ.get("KINDLING_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kindling"
+)
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "tests"]
+# Sessions share a few environments in the user's cache, so that the checkout stays clean.
+nox.options.default_venv_backend = "none"
+
+
+@nox.session(name="cluster-up", default=False)
+def cluster_up(session: nox.Session) -> None:
+    """From a bare machine to a kind cluster that serves a model."""
+    _module(session, "up", "kindling.run", "up", *session.posargs)
+
+
+@nox.session(name="cluster-down", default=False)
+def cluster_down(session: nox.Session) -> None:
+    """Remove the cluster and stop our engine; `-- --all` removes engine and caches too."""
+    _module(session, "up", "kindling.run", "down", *session.posargs)
+
+
+@nox.session(default=False)
+def status(session: nox.Session) -> None:
+    """What runs, where, and whether it is well; `-- --json` for programs."""
+    _module(session, "up", "kindling.status", *session.posargs)
+
+
+@nox.session(default=False)
+def doctor(session: nox.Session) -> None:
+    """What would stop cluster-up here, each with its fix; `-- --json` for programs."""
+    _module(session, "up", "kindling.doctor", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, mypy, yamllint, ansible-lint, helm lint, schemas of the rendered charts."""
+    _module(session, "lint", "kindling.lint", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The fast tests, and those of a cluster when one of ours is up; arguments go to pytest."""
+    _module(session, "tests", "pytest", *session.posargs)
+
+
+@nox.session(name="bench-up", default=False)
+def bench_up(session: nox.Session) -> None:
+    """Time a warm cluster-up beside its floor and beside serial installation; prints ratios."""
+    _module(session, "up", "kindling.bench_up", *session.posargs)
+
+
+def _module(session: nox.Session, lock: str, *words: str) -> None:
+    """Run a Python module in the environment that ``requirements/LOCK.txt`` describes."""
+    file = HERE / "requirements" / f"{lock}.txt"
+    key = hashlib.sha256(file.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    folder = CACHE / "venvs" / f"{lock}-{key}"
+    python = folder / "bin" / "python"
+    env = {
+        "PYTHONPATH": str(HERE),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+    finished = folder / "finished"
+    if not finished.exists():
+        session.log(f"installing {file.relative_to(HERE)} into {folder}")
+        _quiet(session, sys.executable, "-m", "virtualenv", "--clear", folder)
+        _quiet(session, python, "-m", "pip", "install", "--require-hashes", "--requirement", file)
+        finished.touch()
+    session.run(python, "-m", *words, env=env, external=True)
+
+
+def _quiet(session: nox.Session, *words: str | Path) -> None:
+    session.run(*words, external=True, silent=True)

@@ -1,0 +1,86 @@
+#!/usr/bin/python
+"""Ansible module: a container engine that can run kind's nodes."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: container_engine
+short_description: Use the working container engine, or run one of our own
+description:
+  - A Docker engine that answers is used as it is, after a privileged container has proven it.
+  - Without one, on Debian or Ubuntu as root, the distribution's engine is installed and started;
+    where this machine withholds capabilities that it asks for, an engine is built from packages.
+  - Our own engine keeps its data, log and pid in one folder below Kindling's cache.
+options:
+  state:
+    description: Whether the engine shall run; C(absent) stops our own one only.
+    type: str
+    choices: [present, absent]
+    default: present
+  source:
+    description: Where an engine that is missing comes from.
+    type: str
+    choices: [auto, distribution, built, none]
+    default: auto
+  purge:
+    description: With C(state=absent), remove what our engine stored.
+    type: bool
+    default: false
+author: Kindling
+"""
+
+EXAMPLES = r"""
+- name: The container engine runs
+  container_engine:
+    state: present
+"""
+
+RETURN = r"""
+docker:
+  description: Path of the Docker client.
+  returned: when present
+  type: str
+host:
+  description: Address of the engine, as DOCKER_HOST takes it.
+  returned: when present
+  type: str
+owned:
+  description: Whether this engine is our own.
+  returned: when present
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from kindling.engine_setup import absent, present  # noqa: E402
+from kindling.errors import KindlingError  # noqa: E402
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "source": {
+                "type": "str",
+                "choices": ["auto", "distribution", "built", "none"],
+                "default": "auto",
+            },
+            "purge": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        if params["state"] == "present":
+            result = present(params["source"], check=module.check_mode)
+        else:
+            result = absent(purge=params["purge"], check=module.check_mode)
+    except KindlingError as error:
+        module.fail_json(msg=error.message, next_step=error.next_step)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+#!/usr/bin/python
+"""Ansible module: a kind cluster of ours."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: kind_cluster
+short_description: Make, start or remove a kind cluster of ours
+description:
+  - A cluster of the same name that Kindling did not make is never touched.
+  - What an interrupted run left is removed and made again.
+options:
+  state:
+    description: Whether the cluster shall run.
+    type: str
+    choices: [present, absent]
+    default: present
+  name:
+    description: Name of the cluster.
+    type: str
+    required: true
+  docker:
+    description: Path of the Docker client; needed when present.
+    type: path
+  host:
+    description: Address of the engine; needed when present.
+    type: str
+  node_image:
+    description: The image of its nodes.
+    type: str
+  node_pools:
+    description: Lists of alike nodes, each with name, role, count, gpus and labels.
+    type: list
+    elements: dict
+    default: []
+  ports:
+    description: Ports of 127.0.0.1 by service; the next free one is taken for one in use.
+    type: dict
+    default: {}
+  tools:
+    description: Paths of kind, kubectl and helm.
+    type: dict
+    default: {}
+  images:
+    description: Images that every node shall hold.
+    type: list
+    elements: str
+    default: []
+  about:
+    description: What else to record of the cluster for C(status).
+    type: dict
+    default: {}
+author: Kindling
+"""
+
+EXAMPLES = r"""
+- name: The cluster runs
+  kind_cluster:
+    name: kindling
+    docker: /usr/bin/docker
+    host: unix:///var/run/docker.sock
+    node_image: docker.io/kindest/node:v1.36.4
+    node_pools: [{name: control-plane, role: control-plane}]
+    tools: {kind: /usr/bin/kind, kubectl: /usr/bin/kubectl}
+"""
+
+RETURN = r"""
+facts:
+  description: What cluster.json holds.
+  returned: when present
+  type: dict
+notes:
+  description: What a person should know, such as a port that was taken.
+  returned: when present
+  type: list
+  elements: str
+kept:
+  description: Why nothing was removed.
+  returned: when absent
+  type: str
+"""
+
+from pathlib import Path  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from kindling import cluster_setup  # noqa: E402
+from kindling.errors import KindlingError  # noqa: E402
+from kindling.supply.containers import Engine  # noqa: E402
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "name": {"type": "str", "required": True},
+            "docker": {"type": "path"},
+            "host": {"type": "str"},
+            "node_image": {"type": "str"},
+            "node_pools": {"type": "list", "elements": "dict", "default": []},
+            "ports": {"type": "dict", "default": {}},
+            "tools": {"type": "dict", "default": {}},
+            "images": {"type": "list", "elements": "str", "default": []},
+            "about": {"type": "dict", "default": {}},
+        },
+        required_if=[("state", "present", ("docker", "host", "node_image"))],
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**_run(module.params, check=module.check_mode))
+    except KindlingError as error:
+        module.fail_json(msg=error.message, next_step=error.next_step)
+
+
+def _run(params: dict[str, object], *, check: bool) -> dict[str, object]:
+    name = str(params["name"])
+    if params["state"] == "absent":
+        return cluster_setup.absent(name, check=check)
+    engine = Engine(Path(str(params["docker"])), str(params["host"]))
+    wanted = cluster_setup.Wanted(
+        name=name,
+        **{key: params[key] for key in ("node_image", "ports", "tools", "about")},
+        pools=params["node_pools"],
+    )
+    result = cluster_setup.present(engine, wanted, check=check)
+    if not (check and result["changed"]):
+        brought = cluster_setup.import_images(engine, name, list(params["images"]), check=check)
+        result["changed"] = result["changed"] or bool(brought)
+    return result
+
+
+if __name__ == "__main__":
+    main()

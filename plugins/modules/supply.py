@@ -1,0 +1,109 @@
+#!/usr/bin/python
+"""Ansible module: images and tools, fetched or built."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: supply
+short_description: Make sure that the images and tools of a cluster are there
+description:
+  - Chooses a supply, then fetches or builds what is missing. What is there already costs nothing.
+options:
+  mode:
+    description: Where images and tools come from.
+    type: str
+    choices: [auto, bundle, mirror, registry, packages]
+    default: auto
+  mirror:
+    description: C(host:port) of a registry that serves upstream names.
+    type: str
+    default: ""
+  versions_file:
+    description: The file of versions and digests.
+    type: path
+    required: true
+  docker:
+    description: Path of the Docker client.
+    type: path
+    required: true
+  host:
+    description: Address of the engine.
+    type: str
+    required: true
+author: Kindling
+"""
+
+EXAMPLES = r"""
+- name: Images and tools are there
+  supply:
+    mode: auto
+    versions_file: images/versions.yml
+    docker: /usr/bin/docker
+    host: unix:///var/run/docker.sock
+"""
+
+RETURN = r"""
+mode:
+  description: The supply that was taken.
+  returned: success
+  type: str
+why:
+  description: Why it was taken.
+  returned: success
+  type: str
+node_image:
+  description: The image of kind's nodes.
+  returned: success
+  type: str
+images:
+  description: The images that charts name.
+  returned: success
+  type: dict
+tools:
+  description: Paths of kind, kubectl and helm.
+  returned: success
+  type: dict
+made:
+  description: What was fetched or built.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from dataclasses import asdict  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from kindling.engine_setup import install_build_packages  # noqa: E402
+from kindling.errors import KindlingError  # noqa: E402
+from kindling.supply.modes import MODES, Supplier, choose  # noqa: E402
+from kindling.supply.versions import load  # noqa: E402
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "mode": {"type": "str", "choices": list(MODES), "default": "auto"},
+            "mirror": {"type": "str", "default": ""},
+            "versions_file": {"type": "path", "required": True},
+            "docker": {"type": "path", "required": True},
+            "host": {"type": "str", "required": True},
+        }
+    )
+    params = module.params
+    try:
+        versions = load(Path(params["versions_file"]))
+        mode, why = choose(params["mode"], params["mirror"], versions)
+        supplier = Supplier(versions, Path(params["docker"]), params["host"])
+        mirror = params["mirror"] if mode == "mirror" else ""
+        supplied = supplier.supply(mode, why, mirror, before_build=install_build_packages)
+    except KindlingError as error:
+        module.fail_json(msg=error.message, next_step=error.next_step)
+    module.exit_json(changed=bool(supplied.made), **asdict(supplied))
+
+
+if __name__ == "__main__":
+    main()

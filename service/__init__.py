@@ -1,0 +1,9 @@
+"""A model served over HTTP. Knows nothing of where it runs."""
+
+from __future__ import annotations
+
+import os
+
+# onnxruntime otherwise reports its use over the network and keeps an id on disk. It reads this when
+# it is first imported, and this file comes before every import of it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -1,0 +1,46 @@
+"""Reading a prediction request from the wire, within limits."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from service.errors import BodyTooLargeError, ClientGoneError, InvalidRequestError
+from service.schemas import PredictRequest
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The request's body of at most ``limit`` bytes, counted as they arrive.
+
+    Raises BodyTooLargeError as soon as the limit is passed or announced to be, ClientGoneError.
+    """
+    too_large = BodyTooLargeError(f"the body has more than {limit} bytes")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise ClientGoneError("the client hung up") from None
+    return b"".join(chunks)
+
+
+def parse_body(body: bytes, schema: type[PredictRequest]) -> PredictRequest:
+    """The request in ``body``. Raises InvalidRequestError naming the field, never its value."""
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise InvalidRequestError(first["msg"], field=_path(first["loc"])) from None
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """``("instances", 0, 3)`` as ``instances[0][3]``; the whole body is ``body``."""
+    parts = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in location]
+    return "".join(parts).lstrip(".")[:200] or "body"

@@ -1,0 +1,36 @@
+"""Errors as HTTP answers, all of one shape."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service.errors import ServiceError
+from service.schemas import Problem, ProblemResponse
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error, foreseen or not, with a ProblemResponse."""
+
+    @app.exception_handler(ServiceError)
+    async def service_error(_: Request, error: ServiceError) -> JSONResponse:
+        return _answer(error.status_code, error.code, error.message, error.field)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        code = HTTPStatus(error.status_code).name.lower()
+        answer = _answer(error.status_code, code, str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, __: Exception) -> JSONResponse:
+        return _answer(500, ServiceError.code, "the service failed on this request")
+
+
+def _answer(status: int, code: str, message: str, field: str | None = None) -> JSONResponse:
+    body = ProblemResponse(error=Problem(code=code, message=message, field=field))
+    return JSONResponse(body.model_dump(), status_code=status)

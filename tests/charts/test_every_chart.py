@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kindling import charts
+from kindling.errors import KindlingError
+
+EVERY = [pytest.param(chart, id=chart.name) for chart in charts.all_charts()]
+
+# Values whose change shows only with others, or must have a certain form: what to set.
+CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+    "serving": {
+        "replicaCount": {"replicaCount": 4, "autoscaling": {"enabled": False}},
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "image.pullSecrets": {"image": {"pullSecrets": ["s"]}},
+        "autoscaling.behavior": {"autoscaling": {"behavior": {"scaleUp": {"policies": []}}}},
+        "autoscaling.extraMetrics": {"autoscaling": {"extraMetrics": [{"type": "Pods"}]}},
+        "service.type": {"service": {"type": "ClusterIP"}},
+        "service.nodePort": {"service": {"nodePort": 30080}},
+        "service.loadBalancerSourceRanges": {
+            "service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}
+        },
+        "env": {"env": {"A": "b"}},
+        "secretEnv": {"secretEnv": {"A": {"secretName": "s", "key": "k"}}},
+        "tmpSizeLimit": {"tmpSizeLimit": "2Gi"},
+        "affinity": {"affinity": {"nodeAffinity": {}}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+        "networkPolicy.extraEgress": {"networkPolicy": {"extraEgress": [{}]}},
+    },
+    "metrics-server": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+    },
+    "gpu-device-plugin": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+    },
+}
+
+
+def leaves(
+    values: dict[str, Any], above: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], Any]]:
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for key, value in values.items():
+        path = (*above, key)
+        found += leaves(value, path) if isinstance(value, dict) and value else [(path, value)]
+    return found
+
+
+def another(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, str):
+        return f"9{value[1:]}"
+    return {"key": "value"} if isinstance(value, dict) else [{"operator": "Exists"}]
+
+
+def nested(path: tuple[str, ...], value: Any) -> Any:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def defaults(chart: Path) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((chart / "values.yaml").read_text())
+    return values
+
+
+def schema(chart: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((chart / "values.schema.json").read_text())
+    return read
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_it_passes_lint_and_kubernetes_schemas_with_its_defaults(helm: Path, chart: Path) -> None:
+    charts.lint(helm, chart)
+    charts.validate(charts.render(helm, chart))
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_every_value_has_an_effect(helm: Path, chart: Path) -> None:
+    changes = CHANGES.get(chart.name, {})
+    paths = leaves(defaults(chart))
+    assert set(changes) <= {".".join(path) for path, _ in paths}
+    for path, value in paths:
+        change = changes.get(".".join(path)) or nested(path, another(value))
+        before = copy.deepcopy(change)
+        parent = before
+        for key in path[:-1]:
+            parent = parent[key]
+        del parent[path[-1]]
+        assert charts.render(helm, chart, change) != charts.render(helm, chart, before), path
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_an_unknown_value_is_refused_at_every_level(helm: Path, chart: Path) -> None:
+    tables = {path[:depth] for path, _ in leaves(defaults(chart)) for depth in range(len(path))}
+    # Names of node labels are the user's.
+    for table in tables - {("nodeSelector",)}:
+        with pytest.raises(KindlingError, match="additional properties 'surprise' not allowed"):
+            charts.render(helm, chart, nested((*table, "surprise"), "x"))
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_every_value_of_the_schema_has_a_default_that_is_documented(chart: Path) -> None:
+    def compare(described: dict[str, Any], values: dict[str, Any], where: str) -> None:
+        described = {**_resolve(chart, described), **described}
+        if "properties" not in described:
+            return
+        assert described["additionalProperties"] is False, where
+        if where.endswith(("requests", "limits", "behavior", "affinity")):
+            return
+        assert described["properties"].keys() == values.keys(), where
+        required = {key for key, value in values.items() if value is not None}
+        assert set(described["required"]) == required, where
+        for key, inner in described["properties"].items():
+            if isinstance(values[key], dict):
+                compare(inner, values[key], f"{where}.{key}")
+
+    compare(schema(chart), defaults(chart), chart.name)
+    assert charts.documented_values(chart / "values.yaml")
+
+
+def _resolve(chart: Path, described: dict[str, Any]) -> dict[str, Any]:
+    name = described.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = schema(chart)["$defs"][name] if name else {}
+    return found
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_its_readme_matches_its_values(chart: Path) -> None:
+    written = (chart / "README.md").read_text()
+    assert written == charts.readme(chart), "run: python -m kindling.charts readme"
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_everything_it_makes_is_labelled_as_ours(helm: Path, chart: Path) -> None:
+    for manifest in charts.render(helm, chart, release="other"):
+        labels = manifest["metadata"]["labels"]
+        assert labels["app.kubernetes.io/part-of"] == "kindling"
+        assert labels["app.kubernetes.io/managed-by"] == "Helm"
+        assert labels["app.kubernetes.io/name"] == chart.name
+        assert labels["app.kubernetes.io/instance"] == "other"
+        template = manifest["spec"].get("template") if "spec" in manifest else None
+        if template:
+            selected = manifest["spec"]["selector"]["matchLabels"]
+            assert selected.items() <= template["metadata"]["labels"].items()
+            assert template["metadata"]["labels"]["app.kubernetes.io/part-of"] == "kindling"
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_it_is_named_after_its_release(helm: Path, chart: Path) -> None:
+    def account(release: str) -> str:
+        manifests = charts.render(helm, chart, release=release)
+        (name,) = (m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount")
+        return str(name)
+
+    assert account(chart.name) == chart.name
+    assert account("other") == f"other-{chart.name}"
+
+
+@pytest.mark.parametrize("chart", EVERY)
+def test_all_that_has_a_namespace_is_in_the_releases(helm: Path, chart: Path) -> None:
+    for manifest in charts.render(helm, chart, namespace="elsewhere"):
+        name = manifest["metadata"]["name"]
+        if manifest["kind"] in {"ClusterRole", "ClusterRoleBinding", "APIService"}:
+            assert "namespace" not in manifest["metadata"], name
+        elif name != "metrics-server-auth-reader":
+            assert manifest["metadata"]["namespace"] == "elsewhere", name

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kindling.errors import KindlingError
+
+CHART = "gpu-device-plugin"
+Render = Callable[..., dict[str, Any]]
+
+
+def pod(manifests: dict[str, Any]) -> Any:
+    return manifests["DaemonSet"]["spec"]["template"]["spec"]
+
+
+def container(manifests: dict[str, Any]) -> Any:
+    (only,) = pod(manifests)["containers"]
+    return only
+
+
+def test_it_runs_on_nodes_with_simulated_gpus_whatever_their_taints(render: Render) -> None:
+    manifests = render()
+    assert pod(manifests)["nodeSelector"] == {"kindling.dev/gpu": "simulated"}
+    assert pod(manifests)["tolerations"] == [{"operator": "Exists"}]
+
+
+def test_it_cannot_be_let_loose_on_all_nodes(render: Render) -> None:
+    with pytest.raises(KindlingError, match="nodeSelector"):
+        render(nodeSelector={"kindling.dev/gpu": None})
+
+
+def test_it_is_told_its_node_and_what_to_pretend(render: Render) -> None:
+    shown = container(render(product="Other-GPU", memoryMiB=2000000))
+    assert shown["args"] == [
+        "--node-name=$(NODE_NAME)",
+        "--count-label=kindling.dev/gpu-count",
+        "--product=Other-GPU",
+        "--memory-mib=2000000",
+    ]
+    assert shown["env"] == [
+        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    ]
+
+
+@pytest.mark.parametrize("product", ["Simulated GPU", "", "-GPU", "x" * 64])
+def test_a_product_that_no_label_can_hold_is_refused(render: Render, product: str) -> None:
+    with pytest.raises(KindlingError, match="product"):
+        render(product=product)
+
+
+def test_it_reaches_the_kubelets_plugin_folder_and_nothing_else_of_the_host(
+    render: Render,
+) -> None:
+    manifests = render()
+    folder = "/var/lib/kubelet/device-plugins"
+    assert pod(manifests)["volumes"] == [
+        {"name": "device-plugins", "hostPath": {"path": folder, "type": "Directory"}}
+    ]
+    assert container(manifests)["volumeMounts"] == [{"name": "device-plugins", "mountPath": folder}]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(manifests).keys()
+
+
+def test_root_is_its_only_privilege(render: Render) -> None:
+    manifests = render()
+    assert pod(manifests)["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container(manifests)["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_everything_says_that_the_gpus_are_simulated(render: Render) -> None:
+    daemon_set = render()["DaemonSet"]
+    for metadata in (daemon_set["metadata"], daemon_set["spec"]["template"]["metadata"]):
+        assert metadata["labels"]["kindling.dev/simulated"] == "true"
+        assert metadata["annotations"]["kindling.dev/simulated"] == "true"
+
+
+def test_it_may_read_and_label_nodes_and_nothing_more(render: Render) -> None:
+    manifests = render()
+    role, binding = manifests["ClusterRole"], manifests["ClusterRoleBinding"]
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch", "patch"]}
+    ]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    account = manifests["ServiceAccount"]["metadata"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+    ]
+    assert pod(manifests)["serviceAccountName"] == account["name"]
+
+
+def test_nobody_may_connect_to_it(render: Render) -> None:
+    manifests = render()
+    assert manifests["NetworkPolicy"]["spec"] == {
+        "podSelector": manifests["DaemonSet"]["spec"]["selector"],
+        "policyTypes": ["Ingress"],
+    }

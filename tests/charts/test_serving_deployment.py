@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kindling.errors import KindlingError
+
+CHART = "serving"
+Render = Callable[..., dict[str, Any]]
+
+
+def pod(manifests: dict[str, Any]) -> Any:
+    return manifests["Deployment"]["spec"]["template"]["spec"]
+
+
+def container(manifests: dict[str, Any]) -> Any:
+    (only,) = pod(manifests)["containers"]
+    return only
+
+
+def test_the_autoscaler_alone_sets_the_number_of_pods(render: Render) -> None:
+    assert "replicas" not in render()["Deployment"]["spec"]
+
+
+def test_three_pods_run_without_autoscaling(render: Render) -> None:
+    assert render(autoscaling={"enabled": False})["Deployment"]["spec"]["replicas"] == 3
+
+
+def test_production_resources_are_the_default(render: Render) -> None:
+    assert container(render())["resources"] == {
+        "requests": {"cpu": "500m", "memory": "512Mi"},
+        "limits": {"cpu": "2", "memory": "2Gi"},
+    }
+
+
+def test_a_rollout_never_takes_a_ready_pod_away(render: Render) -> None:
+    strategy = render()["Deployment"]["spec"]["strategy"]
+    assert strategy["type"] == "RollingUpdate"
+    assert strategy["rollingUpdate"]["maxUnavailable"] == 0
+    assert strategy["rollingUpdate"]["maxSurge"] == 1
+
+
+@pytest.mark.parametrize(
+    ("probe", "path"),
+    [("startupProbe", "/health"), ("livenessProbe", "/health"), ("readinessProbe", "/ready")],
+)
+def test_each_probe_asks_its_own_path(render: Render, probe: str, path: str) -> None:
+    assert container(render())[probe]["httpGet"] == {"path": path, "port": "http"}
+
+
+def test_a_probe_keeps_its_other_numbers_when_one_is_set(render: Render) -> None:
+    probe = container(render(probes={"startup": {"failureThreshold": 7}}))["startupProbe"]
+    assert (probe["failureThreshold"], probe["periodSeconds"]) == (7, 1)
+
+
+def test_the_container_listens_on_8000_and_takes_no_arguments(render: Render) -> None:
+    shown = container(render())
+    assert [port["containerPort"] for port in shown["ports"]] == [8000]
+    assert "args" not in shown
+    assert "command" not in shown
+
+
+def test_pods_meet_the_restricted_pod_security_standard(render: Render) -> None:
+    manifests = render()
+    assert pod(manifests)["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container(manifests)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_tmp_is_the_only_writable_folder_and_is_bounded(render: Render) -> None:
+    manifests = render(tmpSizeLimit="300Mi")
+    assert container(manifests)["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
+    assert pod(manifests)["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "300Mi"}}]
+
+
+def test_pods_hold_no_cluster_credentials(render: Render) -> None:
+    manifests = render()
+    assert pod(manifests)["automountServiceAccountToken"] is False
+    assert manifests["ServiceAccount"]["automountServiceAccountToken"] is False
+    assert pod(manifests)["serviceAccountName"] == manifests["ServiceAccount"]["metadata"]["name"]
+
+
+def test_pods_get_no_variables_made_from_service_names(render: Render) -> None:
+    assert pod(render())["enableServiceLinks"] is False
+
+
+def test_pods_spread_over_nodes_but_are_never_kept_pending_for_it(render: Render) -> None:
+    manifests = render()
+    (spread,) = pod(manifests)["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+    labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_prometheus_is_told_where_the_metrics_are(render: Render) -> None:
+    annotations = render(podAnnotations={"team": "a"})["Deployment"]["spec"]["template"][
+        "metadata"
+    ]["annotations"]
+    assert annotations == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "8000",
+        "prometheus.io/path": "/metrics",
+        "team": "a",
+    }
+
+
+def test_plain_variables_keep_their_text_and_secrets_are_only_named(render: Render) -> None:
+    manifests = render(
+        env={"KINDLING_SERVICE_MODEL": "iris", "KINDLING_SERVICE_WORKERS": "1000000"},
+        secretEnv={"KINDLING_SERVICE_TOKEN": {"secretName": "tokens", "key": "serving"}},
+    )
+    assert container(manifests)["env"] == [
+        {"name": "KINDLING_SERVICE_MODEL", "value": "iris"},
+        {"name": "KINDLING_SERVICE_WORKERS", "value": "1000000"},
+        {
+            "name": "KINDLING_SERVICE_TOKEN",
+            "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "serving"}},
+        },
+    ]
+
+
+def test_a_variable_cannot_be_both_plain_and_secret(render: Render) -> None:
+    with pytest.raises(KindlingError, match="TWICE is in env and in secretEnv"):
+        render(env={"TWICE": "a"}, secretEnv={"TWICE": {"secretName": "s", "key": "k"}})
+
+
+def test_annotations_of_the_chart_cannot_be_overwritten(render: Render) -> None:
+    with pytest.raises(KindlingError, match=r"may not set prometheus\.io/port"):
+        render(podAnnotations={"prometheus.io/port": "1"})
+
+
+def test_pods_go_to_the_nodes_that_the_values_name(render: Render) -> None:
+    toleration = {"key": "nvidia.com/gpu", "operator": "Exists"}
+    affinity: dict[str, Any] = {"podAntiAffinity": {}}
+    shown = pod(
+        render(
+            nodeSelector={"kindling.dev/pool": "gpu"}, tolerations=[toleration], affinity=affinity
+        )
+    )
+    assert shown["nodeSelector"] == {"kindling.dev/pool": "gpu"}
+    assert shown["tolerations"] == [toleration]
+    assert shown["affinity"] == affinity
+
+
+def test_an_image_can_be_pinned_by_digest(render: Render) -> None:
+    tag = "v1@sha256:" + "0" * 64
+    manifests = render(image={"tag": tag, "pullSecrets": ["registry"]})
+    assert container(manifests)["image"] == f"kindling/service:{tag}"
+    assert pod(manifests)["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_the_local_values_fit_a_small_machine(render: Render) -> None:
+    manifests = render(
+        service={"type": "NodePort", "nodePort": 30080},
+        resources={
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"cpu": "300m", "memory": "256Mi"},
+        },
+        autoscaling={"minReplicas": 1, "maxReplicas": 4},
+    )
+    assert container(manifests)["resources"] == {
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "limits": {"cpu": "300m", "memory": "256Mi"},
+    }
+    assert manifests["Service"]["spec"]["ports"][0]["nodePort"] == 30080
+    scaling = manifests["HorizontalPodAutoscaler"]["spec"]
+    assert (scaling["minReplicas"], scaling["maxReplicas"]) == (1, 4)

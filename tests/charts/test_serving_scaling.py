@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kindling.errors import KindlingError
+
+CHART = "serving"
+Render = Callable[..., dict[str, Any]]
+
+
+def test_two_to_ten_pods_at_70_percent_cpu_by_default(render: Render) -> None:
+    manifests = render()
+    scaling = manifests["HorizontalPodAutoscaler"]
+    assert scaling["apiVersion"] == "autoscaling/v2"
+    assert scaling["spec"] == {
+        "scaleTargetRef": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": manifests["Deployment"]["metadata"]["name"],
+        },
+        "minReplicas": 2,
+        "maxReplicas": 10,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {
+                    "name": "cpu",
+                    "target": {"type": "Utilization", "averageUtilization": 70},
+                },
+            }
+        ],
+    }
+
+
+def test_the_pace_of_scaling_can_be_set(render: Render) -> None:
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 15}}
+    scaling = render(autoscaling={"behavior": behavior})["HorizontalPodAutoscaler"]
+    assert scaling["spec"]["behavior"] == behavior
+
+
+def test_other_metrics_stand_beside_cpu(render: Render) -> None:
+    metric = {
+        "type": "Pods",
+        "pods": {
+            "metric": {"name": "requests_in_flight"},
+            "target": {"type": "AverageValue", "averageValue": "4"},
+        },
+    }
+    scaling = render(autoscaling={"extraMetrics": [metric]})["HorizontalPodAutoscaler"]
+    assert [each["type"] for each in scaling["spec"]["metrics"]] == ["Resource", "Pods"]
+
+
+def test_no_autoscaler_without_autoscaling(render: Render) -> None:
+    assert "HorizontalPodAutoscaler" not in render(autoscaling={"enabled": False})
+
+
+def test_bounds_in_the_wrong_order_are_refused(render: Render) -> None:
+    with pytest.raises(KindlingError, match=r"minReplicas \(5\) is above .*maxReplicas \(4\)"):
+        render(autoscaling={"minReplicas": 5, "maxReplicas": 4})
+
+
+def test_equal_bounds_are_accepted(render: Render) -> None:
+    scaling = render(autoscaling={"minReplicas": 3, "maxReplicas": 3})["HorizontalPodAutoscaler"]
+    assert scaling["spec"]["minReplicas"] == scaling["spec"]["maxReplicas"] == 3
+
+
+@pytest.mark.parametrize("count", [1, 11])
+def test_a_replica_count_outside_the_bounds_is_refused(render: Render, count: int) -> None:
+    with pytest.raises(KindlingError, match=rf"replicaCount \({count}\) is outside .* 2 to 10"):
+        render(replicaCount=count)
+
+
+@pytest.mark.parametrize(
+    "unused", [{"behavior": {"scaleUp": {"tolerance": "0.1"}}}, {"extraMetrics": [{"type": "x"}]}]
+)
+def test_settings_of_an_absent_autoscaler_are_refused(
+    render: Render, unused: dict[str, object]
+) -> None:
+    with pytest.raises(KindlingError, match=r"no effect while autoscaling\.enabled is false"):
+        render(autoscaling={"enabled": False, **unused})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"autoscaling": {"enabled": False}},
+        {"autoscaling": {"minReplicas": 1, "maxReplicas": 4}},
+        {"autoscaling": {"enabled": False}, "replicaCount": 2},
+    ],
+)
+def test_a_drain_stops_one_pod_at_a_time_where_there_can_be_several(
+    render: Render, values: dict[str, object]
+) -> None:
+    manifests = render(**values)
+    budget = manifests["PodDisruptionBudget"]["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == manifests["Deployment"]["spec"]["selector"]
+
+
+@pytest.mark.parametrize(
+    "scaling", [{"enabled": False}, {"minReplicas": 1, "maxReplicas": 1}], ids=["off", "one"]
+)
+def test_what_can_only_be_one_pod_has_no_budget(render: Render, scaling: dict[str, object]) -> None:
+    assert "PodDisruptionBudget" not in render(replicaCount=1, autoscaling=scaling)
+
+
+@pytest.mark.parametrize("refused", [0, "0%", "100%", "two"])
+def test_a_budget_that_blocks_or_allows_everything_is_refused(
+    render: Render, refused: int | str
+) -> None:
+    with pytest.raises(KindlingError, match="maxUnavailable"):
+        render(podDisruptionBudget={"maxUnavailable": refused})

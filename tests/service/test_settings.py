@@ -1,0 +1,44 @@
+"""Settings come from the environment, and a mistake in one is told before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service import __main__ as command
+from service.errors import SettingsInvalidError
+from service.settings import Settings, load_settings
+
+
+def test_defaults_hold_when_nothing_is_set() -> None:
+    assert load_settings() == Settings()
+
+
+def test_variables_override_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KINDLING_SERVICE_MAX_BATCH", "8")
+    monkeypatch.setenv("KINDLING_SERVICE_MODEL_DIR", "/somewhere/else")
+    monkeypatch.setenv("KINDLING_SERVICE_DRAIN_SECONDS", "0.5")
+    settings = load_settings()
+    assert settings.max_batch == 8
+    assert settings.model_dir == Path("/somewhere/else")
+    assert settings.drain_seconds == 0.5
+
+
+def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KINDLING_SERVICE_MAX_BATCH", "many")
+    monkeypatch.setenv("KINDLING_SERVICE_MAX_BACTH", "8")
+    with pytest.raises(SettingsInvalidError) as error:
+        load_settings()
+    assert "KINDLING_SERVICE_MAX_BATCH: " in error.value.message
+    assert "KINDLING_SERVICE_MAX_BACTH: no such setting" in error.value.message
+
+
+def test_a_bad_setting_ends_the_process_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KINDLING_SERVICE_LISTEN_PORT", "80000")
+    assert command.main() == 2
+    error = capsys.readouterr().err
+    assert error.startswith("KINDLING_SERVICE_LISTEN_PORT: ")
+    assert "Traceback" not in error
