@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kindling.errors import KindlingError
 
-_LAST_WORDS = 12
+_LAST_WORDS = 24
 
 
 def run(

@@ -23,7 +23,7 @@ _NODE_PACKAGES = (
     "bash", "ca-certificates", "curl", "jq", "procps",
 )  # fmt: skip
 _PYTHON_PACKAGES = (
-    "base-files", "dash", "coreutils", "python3-minimal", "python3-venv", "libstdc++6",
+    "base-files", "dash", "coreutils", "findutils", "python3-minimal", "python3-venv", "libstdc++6",
     "ca-certificates", "netbase",
 )  # fmt: skip
 

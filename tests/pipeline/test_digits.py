@@ -70,7 +70,7 @@ def test_a_model_below_the_threshold_is_not_written(
     monkeypatch.setattr(digits, "fit", lambda data: None)
     monkeypatch.setattr(digits, "export", lambda classifier, data: b"")
     monkeypatch.setattr(digits, "evaluate", lambda model, data: 0.949)
-    with pytest.raises(digits.AccuracyTooLowError, match="held-out accuracy is 0.9490"):
+    with pytest.raises(digits.AccuracyTooLowError, match=r"held-out accuracy is 0\.9490"):
         digits.write(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

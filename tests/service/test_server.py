@@ -68,6 +68,7 @@ def test_after_sigterm_it_says_not_ready_serves_on_and_ends_well(serve: Serve) -
         assert "connection" not in client.post("/predict", json=REQUEST).headers
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: client.get("/ready").status_code == 503, "it drains", server.log)
+        time.sleep(0.7)
         assert client.get("/ready").json()["reason"] == "shutting down"
         assert client.get("/health").status_code == 200
         answer = client.post("/predict", json=REQUEST)
