@@ -51,13 +51,13 @@ def doctor(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """ruff, mypy, yamllint, ansible-lint, helm lint, schemas of the rendered charts."""
-    _module(session, "lint", "kindling.lint", *session.posargs)
+    _module(session, "dev", "kindling.lint", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """The fast tests, and those of a cluster when one of ours is up; arguments go to pytest."""
-    _module(session, "tests", "pytest", *session.posargs)
+    _module(session, "dev", "pytest", *session.posargs)
 
 
 @nox.session(name="bench-up", default=False)

@@ -95,6 +95,7 @@ def kind_config(
     *,
     cgroup_v1: bool,
     withheld_capabilities: bool,
+    simulate_gpus: bool = False,
 ) -> str:
     """kind's configuration as YAML; patches only for traits that the machine has."""
     kubelet: dict[str, Any] = {
@@ -125,7 +126,7 @@ def kind_config(
     config["nodes"] = []
     for pool in pools:
         labels = {"kindling.dev/pool": pool["name"], **pool.get("labels", {})}
-        if pool.get("gpus"):
+        if simulate_gpus and pool.get("gpus"):
             labels |= {
                 "kindling.dev/gpu": "simulated",
                 "kindling.dev/gpu-count": str(pool["gpus"]),

@@ -177,6 +177,7 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         ports,
         cgroup_v1=cluster.needs_cgroup_v1_patch(engine),
         withheld_capabilities=cluster.withheld_capabilities(),
+        simulate_gpus=wanted.about["gpu_mode"] == "simulated",
     )
     with progress.step("kind create cluster", wanted.node_image):
         cluster.create(engine, Path(wanted.tools["kind"]), name, wanted.node_image, config)

@@ -96,15 +96,15 @@ def load(
     """
     folder = repository / "inventories" / inventory
     if not (folder / "hosts.yml").is_file():
-        there = sorted(path.parent.name for path in (repository / "inventories").glob("*/hosts.yml"))
+        there = sorted(path.parent.name for path in folder.parent.glob("*/hosts.yml"))
         raise KindlingError(
             f"there is no inventory {inventory}: {folder / 'hosts.yml'} is missing",
             next_step=f"--inventory {' or '.join(there)}" if there else "git status",
         )
     defaults, specs = _roles(repository)
     merged = dict(defaults)
-    for source, variables in [*inventory_vars(folder), ("--set", _parse(overrides))]:
-        shown = source if isinstance(source, str) else str(source.relative_to(repository))
+    given = [(str(f.relative_to(repository)), found) for f, found in inventory_vars(folder)]
+    for shown, variables in [*given, ("--set", _parse(overrides))]:
         for key, value in variables.items():
             if key.startswith("ansible_"):
                 continue

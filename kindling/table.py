@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_LOG_WIDTH = 140
+_LOG_WIDTH = 160
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -21,9 +21,9 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=stream, width=wide, highlight=False)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str = "") -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     """A table without lines. Cells are plain text: brackets in them are not markup."""
-    made = Table(title=title or None, box=None, title_justify="left", pad_edge=False)
+    made = Table(box=None, pad_edge=False, show_header=any(columns))
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:

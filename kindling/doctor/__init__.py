@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from kindling import settings as inventories
 from kindling.doctor import containers, disk, host, ports, supply, tools
-from kindling.doctor.check import Check, warn
+from kindling.doctor.check import Check, fail, warn
 from kindling.doctor.context import Context
 from kindling.doctor.machine import Machine, gather
 from kindling.doctor.report import as_json, passes, render
@@ -69,7 +68,9 @@ def run_checks(
         if result is None:
             checks.append(warn(name, f"no answer in {seconds:g} s", "run nox -s doctor again"))
         elif isinstance(result, Exception):
-            checks.append(warn(name, f"could not be looked at: {result}", "run nox -s doctor again"))
+            checks.append(
+                warn(name, f"could not be looked at: {result}", "run nox -s doctor again")
+            )
         else:
             checks += result if isinstance(result, list) else [result]
     return checks
@@ -93,8 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         checks = run_checks(inventories.load(options.inventory, options.set))
     except KindlingError as error:
-        console(sys.stderr).print(error.for_people(), markup=False)
-        return 1
+        checks = [fail("inventory", error.message, error.next_step)]
     if options.json:
         print(as_json(checks))
     else:

@@ -65,14 +65,12 @@ class Context:
         host = recorded.get("host") or self.machine.engine_host()
         if docker is None:
             return EngineState(None, host, {}, "there is no docker command")
-        done = self.machine.run(
-            [docker, "info", "--format={{json .}}"], env={"DOCKER_HOST": host}
-        )
+        done = self.machine.run([docker, "info", "--format={{json .}}"], env={"DOCKER_HOST": host})
         try:
             info = json.loads(done.out) if done.code == 0 else {}
         except ValueError:
             info = {}
         if info.get("ServerVersion"):
             return EngineState(docker, host, info)
-        lines = [*done.err.strip().splitlines(), *info.get("ServerErrors") or []]
+        lines = [*done.err.strip().splitlines(), *(info.get("ServerErrors") or [])]
         return EngineState(docker, host, {}, lines[-1] if lines else "no engine answers")

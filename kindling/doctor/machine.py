@@ -48,9 +48,7 @@ def run(words: Sequence[str], seconds: float = 3.0, env: Mapping[str, str] | Non
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def gather(
-    jobs: Mapping[str, Callable[[], T]], seconds: float
-) -> dict[str, T | Exception | None]:
+def gather(jobs: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T | Exception | None]:
     """Run all jobs at once; what is late is None, what raised is its exception.
 
     The threads are daemons: one that hangs in a system call holds nobody up.

@@ -81,7 +81,7 @@ def certificates(context: Context) -> Check:
 
 
 def clock(context: Context, reached: Mapping[str, Reach]) -> Check:
-    """This machine's clock beside that of whoever answered."""
+    """The clock of this machine beside that of whoever answered."""
     name, now = "clock", context.machine.now()
     fix = "sudo timedatectl set-ntp true, or set the clock with date"
     date = next((reach.date for reach in reached.values() if reach.date is not None), None)
@@ -113,7 +113,9 @@ def _supply(wanted: str, mode: str, reached: Mapping[str, Reach]) -> Check:
     name = "supply"
     if wanted == "bundle":
         return fail(
-            name, "bundle cannot be installed from yet", "set images_supply to auto in the inventory"
+            name,
+            "bundle cannot be installed from yet",
+            "set images_supply to auto in the inventory",
         )
     if wanted != "auto":
         return ok(name, f"{wanted}, as the inventory says")
@@ -151,5 +153,5 @@ def _registries(context: Context) -> Reach:
     )
     silent = [host for host in hosts if asked[host] is not True]
     if silent:
-        return Reach(False, f"{', '.join(silent)} does not answer")
+        return Reach(False, f"no answer from {', '.join(silent)}")
     return Reach(True, f"{', '.join(hosts)} answer")

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import parsedate_to_datetime
 
 
@@ -65,11 +66,11 @@ def _opener(proxy: str, cafile: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(*handlers)
 
 
-def _date(headers: object) -> float | None:
-    get = getattr(headers, "get", lambda _: None)
+def _date(headers: Message) -> float | None:
     try:
         # A cache hands out an old Date together with its Age.
-        return parsedate_to_datetime(get("Date")).timestamp() + float(get("Age") or 0)
+        date = parsedate_to_datetime(headers["Date"])
+        return date.timestamp() + float(headers["Age"] or 0)
     except (TypeError, ValueError):
         return None
 

@@ -8,6 +8,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,11 +38,14 @@ class Supplied:
     made: list[str] = field(default_factory=list)
 
 
-def choose(wanted: str, mirror: str, versions: Versions) -> tuple[str, str]:
+def choose(wanted: str, mirror: str, versions: Versions, running: str = "") -> tuple[str, str]:
     """The supply to use and the reason, in words. ``wanted`` is one of ``MODES``.
 
+    ``running`` is the supply that the cluster which runs was made with, to which ``auto`` keeps.
     Raises KindlingError when the supply that was asked for cannot be reached.
     """
+    if wanted == "auto" and running:
+        return running, "the cluster was made with it"
     if wanted == "bundle":
         raise KindlingError(
             "this version cannot install from a bundle yet",
@@ -60,7 +64,9 @@ def choose(wanted: str, mirror: str, versions: Versions) -> tuple[str, str]:
         if wanted == "mirror":
             raise _unreachable(f"the mirror {mirror}")
     hosts = sorted({registry_of(image.upstream) for image in versions.images.values()})
-    silent = [host for host in hosts if not registry_answers(host)]
+    with ThreadPoolExecutor() as pool:
+        answers = dict(zip(hosts, pool.map(registry_answers, hosts), strict=True))
+    silent = [host for host in hosts if not answers[host]]
     if wanted == "registry" and silent:
         raise _unreachable(f"the image registry {silent[0]}")
     if not silent:

@@ -119,6 +119,11 @@ class Programs:
     @cached_property
     def helm(self) -> Step:
         version = f"-X helm.sh/helm/v3/internal/version.version={self._versions.tools['helm']}"
+        # Without a cluster helm takes the version of Kubernetes that it was linked with.
+        major, minor, _ = self._versions.kubernetes.removeprefix("v").split(".")
+        for package in ("pkg/chartutil", "pkg/lint/rules"):
+            version += f" -X helm.sh/helm/v3/{package}.k8sVersionMajor={major}"
+            version += f" -X helm.sh/helm/v3/{package}.k8sVersionMinor={minor}"
         spec = Program("helm", "cluster", {"helm": "helm.sh/helm/v3/cmd/helm"}, ldflags=version)
         return self._program(spec, after=(self.components,))
 
@@ -217,7 +222,9 @@ class Containers:
 
     def service(self, python: str) -> Image:
         """The model service on the base image ``python``."""
-        sources = tuple(paths.REPOSITORY / name for name in ("service", "pipeline"))
+        folders = [paths.REPOSITORY / name for name in ("service", "pipeline")]
+        kinds = ("*.py", "requirements.txt")
+        sources = tuple(sorted(f for d in folders for kind in kinds for f in d.glob(kind)))
         return Image(
             "service",
             args={"PYTHON_IMAGE": python},

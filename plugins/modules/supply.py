@@ -19,6 +19,10 @@ options:
     description: C(host:port) of a registry that serves upstream names.
     type: str
     default: ""
+  cluster:
+    description: Name of the cluster; C(auto) keeps to the supply that it was made with.
+    type: str
+    default: ""
   versions_file:
     description: The file of versions and digests.
     type: path
@@ -76,6 +80,7 @@ from pathlib import Path  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
+from kindling.cluster import facts  # noqa: E402
 from kindling.engine_setup import install_build_packages  # noqa: E402
 from kindling.errors import KindlingError  # noqa: E402
 from kindling.supply.modes import MODES, Supplier, choose  # noqa: E402
@@ -88,6 +93,7 @@ def main() -> None:
         argument_spec={
             "mode": {"type": "str", "choices": list(MODES), "default": "auto"},
             "mirror": {"type": "str", "default": ""},
+            "cluster": {"type": "str", "default": ""},
             "versions_file": {"type": "path", "required": True},
             "docker": {"type": "path", "required": True},
             "host": {"type": "str", "required": True},
@@ -96,7 +102,8 @@ def main() -> None:
     params = module.params
     try:
         versions = load(Path(params["versions_file"]))
-        mode, why = choose(params["mode"], params["mirror"], versions)
+        running = (facts(params["cluster"]) or {}).get("supply", "")
+        mode, why = choose(params["mode"], params["mirror"], versions, running)
         supplier = Supplier(versions, Path(params["docker"]), params["host"])
         mirror = params["mirror"] if mode == "mirror" else ""
         supplied = supplier.supply(mode, why, mirror, before_build=install_build_packages)

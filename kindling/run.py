@@ -1,0 +1,177 @@
+"""Runs a playbook for a session: checks first, one run at a time, errors for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from kindling import doctor, lock, paths, settings, summary
+from kindling.errors import KindlingError
+from kindling.settings import Settings
+
+_PLAYBOOKS = paths.REPOSITORY / "playbooks"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``PLAYBOOK``; the exit code is 0, 1 for a failure, 130 or 143 for an interruption."""
+    try:
+        return _run(_arguments(argv))
+    except KindlingError as error:
+        print(f"error: {error.for_people()}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        log = paths.cache_dir() / "error.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+        print(f"error: {type(error).__name__}: {error}\n  details: {log}", file=sys.stderr)
+        return 1
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    known = sorted(file.stem for file in _PLAYBOOKS.glob("*.yml"))
+    parser = argparse.ArgumentParser(prog="nox -s cluster-…  --")
+    parser.add_argument("playbook", choices=known)
+    parser.add_argument("--inventory", default="local", help="a folder of inventories/")
+    parser.add_argument(
+        "-e", "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="a variable of the inventory, for this run",
+    )  # fmt: skip
+    parser.add_argument("--check", action="store_true", help="say what would change, change nothing")
+    parser.add_argument("--diff", action="store_true", help="show what changes in releases")
+    parser.add_argument("--all", action="store_true", help="down: also the engine's data and all caches")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    return parser.parse_args(argv)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    overrides = dict(_pair(text) for text in arguments.set)
+    chosen = settings.load(arguments.inventory, arguments.set)
+    if arguments.all:
+        overrides["engine_purge"] = True
+    if arguments.playbook == "up":
+        _refuse_hopeless(chosen)
+    with lock.hold(f"cluster-{arguments.playbook}") as run:
+        code = _playbook(arguments, overrides, run.id)
+        if code == 0 and arguments.playbook == "up" and not arguments.check:
+            print(summary.render(chosen, _timings(), time.monotonic() - began))
+    if arguments.playbook == "down" and code == 0 and not arguments.check:
+        _clean_up(everything=arguments.all)
+    return code
+
+
+def _pair(text: str) -> tuple[str, object]:
+    key, found, value = text.partition("=")
+    if not found:
+        raise KindlingError(f"`-e {text}` is not KEY=VALUE", next_step="-e images_supply=packages")
+    return key, yaml.safe_load(value)
+
+
+def _refuse_hopeless(chosen: Settings) -> None:
+    failed = [check for check in doctor.critical(chosen) if check.status == "fail"]
+    if failed:
+        reasons = "; ".join(f"{check.name}: {check.found}" for check in failed)
+        raise KindlingError(reasons, next_step=failed[0].fix)
+
+
+def _playbook(arguments: argparse.Namespace, overrides: dict[str, object], run_id: str) -> int:
+    cache = paths.cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
+    events = paths.state_root() / "events.jsonl"
+    events.unlink(missing_ok=True)
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        f"--inventory={paths.REPOSITORY / 'inventories' / arguments.inventory}",
+        f"--extra-vars={json.dumps(overrides)}",
+        str(_PLAYBOOKS / f"{arguments.playbook}.yml"),
+        *(["--check"] if arguments.check else []),
+        *(["--diff"] if arguments.diff else []),
+        *(["-v"] if arguments.verbose else []),
+    ]
+    child = subprocess.Popen(
+        command, env=environment(run_id, events), cwd=paths.REPOSITORY, start_new_session=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    stopped_by: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        stopped_by.append(number)
+        os.killpg(child.pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    code = child.wait()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if stopped_by:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 128 + stopped_by[0]
+    return 1 if code else 0
+
+
+def environment(run_id: str, events: Path) -> dict[str, str]:
+    """What a playbook and all that it starts run with; tools keep their caches in ours."""
+    cache = paths.cache_dir()
+    return {
+        **os.environ,
+        lock.VARIABLE: run_id,
+        "KINDLING_EVENTS": str(events),
+        "KINDLING_TIMINGS": str(_timings_file()),
+        "PYTHONPATH": str(paths.REPOSITORY),
+        "ANSIBLE_CONFIG": str(paths.REPOSITORY / "ansible.cfg"),
+        "ANSIBLE_HOME": str(cache / "ansible"),
+        "ANSIBLE_REMOTE_TMP": str(cache / "ansible" / "tmp"),
+        "BUILDX_CONFIG": str(cache / "buildx"),
+        "KUBECACHEDIR": str(cache / "kube"),
+        "HELM_CACHE_HOME": str(cache / "helm"),
+        "HELM_CONFIG_HOME": str(cache / "helm"),
+        "HELM_DATA_HOME": str(cache / "helm"),
+        # Ansible refuses to start in a locale that is not UTF-8.
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def _timings_file() -> Path:
+    return paths.cache_dir() / "timings.json"
+
+
+def _timings() -> dict[str, object]:
+    found: dict[str, object] = json.loads(_timings_file().read_text())
+    return found
+
+
+def _clean_up(*, everything: bool) -> None:
+    """Remove what is neither a cluster's nor a cache."""
+    root = paths.state_root()
+    for file in ("events.jsonl", "run.lock"):
+        (root / file).unlink(missing_ok=True)
+    if root.exists() and not any(root.iterdir()):
+        root.rmdir()
+    if everything:
+        shutil.rmtree(paths.cache_dir() / "store", ignore_errors=True)
+        _remove_caches()
+
+
+def _remove_caches() -> None:
+    for entry in paths.cache_dir().iterdir():
+        if entry.name == "venvs":
+            continue
+        # Go makes its module cache read-only.
+        subprocess.run(["chmod", "-R", "u+w", str(entry)], check=False)
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""What runs, where, and whether it is well.
+
+``--json`` prints one object:
+
+- ``version``: 1; ``state``: absent, incomplete, stopped, unreachable, degraded or running;
+  ``problems``: what is not well, as sentences; ``next``: what to type next
+- ``cluster``, ``context``, ``kubeconfig``, ``kubernetes``, ``supply``, ``node_image``, ``gpu_mode``
+  (null without a cluster), ``pod_network`` (``name``, ``enforces_network_policy``) and ``engine``
+  (``host``, ``owned``)
+- ``nodes``: ``name``, ``pool``, ``container`` (Docker's state), ``ready``, ``version``, ``gpus``
+  (allocatable), ``gpus_simulated``, ``gpus_wanted`` (by the inventory)
+- ``workloads``: ``kind``, ``namespace``, ``name``, ``ready``, ``wanted`` (pods)
+- ``autoscalers``: ``namespace``, ``name``, ``current``, ``desired``, ``min``, ``max`` (pods),
+  ``cpu``, ``cpu_target`` (percent of the request, or null)
+- ``urls``: ``service``, ``url``, ``ready``, ``model``, ``model_version``
+- ``cache``: ``path``, ``bytes``, ``counted`` (false: there are more bytes than these),
+  ``free_bytes`` of its disk
+
+Exit code 0 when all is well, 3 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from kindling import cluster, cluster_setup, paths, settings, status_objects, status_view
+from kindling.doctor.machine import Done, gather, run
+from kindling.errors import KindlingError
+from kindling.table import console
+
+_SECONDS = 1.8
+_KINDS = (
+    "nodes,deployments.apps,statefulsets.apps,daemonsets.apps,horizontalpodautoscalers.autoscaling"
+)
+
+
+def ask_ready(url: str) -> dict[str, Any] | None:
+    """The service's answer to ``GET /ready``, or None where nothing sensible answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/ready", timeout=1) as answer:
+            body = answer.read(65536)
+    except urllib.error.HTTPError as error:
+        with error:
+            body = error.read(65536)
+    except OSError:
+        return None
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def ask_kubectl(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All objects of the kinds that are shown, by one call. Raises KindlingError."""
+    done = cluster_setup.kubectl(facts).run(
+        "get", _KINDS, "--all-namespaces", "--output=json", "--request-timeout=1500ms",
+        timeout=_SECONDS,
+    )  # fmt: skip
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise KindlingError(lines[-1] if lines else "kubectl failed")
+    items: list[dict[str, Any]] = json.loads(done.stdout)["items"]
+    return items
+
+
+@dataclass(frozen=True)
+class Probes:
+    """All that is asked, so that a test can answer instead."""
+
+    facts: Callable[[str], dict[str, Any] | None] = cluster.facts
+    run: Callable[..., Done] = run
+    objects: Callable[[Mapping[str, Any]], list[dict[str, Any]]] = ask_kubectl
+    ready: Callable[[str], dict[str, Any] | None] = ask_ready
+    cache: Callable[..., dict[str, Any]] = status_objects.cache_size
+
+
+def collect(name: str, probes: Probes | None = None) -> dict[str, Any]:
+    """The document that ``--json`` prints, for the cluster ``name``; takes 2 s at most."""
+    probes = probes or Probes()
+    facts, folder = probes.facts(name), paths.cache_dir()
+    if facts is None:
+        return {**_about(name, {}), "state": "absent", "cache": probes.cache(folder, probes.run)}
+    urls = {s: f"http://127.0.0.1:{port}" for s, port in facts["ports"].items()}
+    jobs: dict[str, Callable[[], Any]] = {
+        "containers": partial(_containers, facts, probes),
+        "objects": partial(probes.objects, facts),
+        "cache": partial(probes.cache, folder, probes.run),
+        **{f"url {service}": partial(probes.ready, url) for service, url in urls.items()},
+    }
+    answers = gather(jobs, _SECONDS)
+    containers, objects = answers["containers"], answers["objects"]
+    found = _about(name, facts)
+    found["cache"] = answers["cache"] if isinstance(answers["cache"], dict) else None
+    found["urls"] = [_url(service, url, answers[f"url {service}"]) for service, url in urls.items()]
+    known = containers if isinstance(containers, dict) else {}
+    items = objects if isinstance(objects, list) else []
+    found["nodes"] = status_objects.nodes(items, known, facts)
+    found["workloads"] = status_objects.workloads(items)
+    found["autoscalers"] = status_objects.autoscalers(items)
+    found["state"], found["problems"] = _judge(facts, containers, objects, found)
+    found["next"] = _next(found, facts)
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print what runs. Returns 0 when all is well, 3 otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="nox -s status --", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--inventory", default="local", help="a folder of inventories/")
+    parser.add_argument("--set", "-e", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    options = parser.parse_args(argv)
+    try:
+        found = collect(settings.load(options.inventory, options.set).cluster_name)
+    except KindlingError as error:
+        console(sys.stderr).print(error.for_people(), markup=False)
+        return 3
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        console().print(status_view.render(found))
+    return 0 if found["state"] == "running" else 3
+
+
+def _about(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    engine = facts.get("engine")
+    return {
+        "version": 1,
+        "state": "",
+        "problems": [],
+        "next": "nox -s cluster-up",
+        "cluster": name,
+        "kubernetes": facts.get("kubernetes_version"),
+        "engine": {"host": engine["host"], "owned": engine["owned"]} if engine else None,
+        **{
+            key: facts.get(key)
+            for key in ("context", "kubeconfig", "supply", "node_image", "gpu_mode", "pod_network")
+        },
+        "nodes": [],
+        "workloads": [],
+        "autoscalers": [],
+        "urls": [],
+    }
+
+
+def _containers(facts: Mapping[str, Any], probes: Probes) -> dict[str, str] | None:
+    """States of the node containers by name; None where the engine does not answer."""
+    engine = facts["engine"]
+    docker = engine.get("docker") or facts["tools"]["docker"]
+    done = probes.run(
+        [docker, "ps", "--all", f"--filter=label=io.x-k8s.kind.cluster={facts['name']}",
+         "--format={{.Names}} {{.State}}"],
+        seconds=_SECONDS,
+        env={"DOCKER_HOST": engine["host"]},
+    )  # fmt: skip
+    if done.code != 0:
+        return None
+    return dict(line.split(maxsplit=1) for line in done.out.splitlines() if line.strip())
+
+
+def _url(service: str, url: str, answer: Any) -> dict[str, Any]:
+    body = answer if isinstance(answer, dict) else {}
+    return {
+        "service": service,
+        "url": url,
+        "ready": body.get("status") == "ready",
+        "model": body.get("model"),
+        "model_version": body.get("version"),
+    }
+
+
+def _judge(
+    facts: Mapping[str, Any], containers: Any, objects: Any, found: Mapping[str, Any]
+) -> tuple[str, list[str]]:
+    if not isinstance(containers, dict):
+        return "stopped", [f"the container engine at {facts['engine']['host']} does not answer"]
+    if not facts.get("complete", True):
+        return "incomplete", ["cluster-up was interrupted, or still runs"]
+    if not containers:
+        return "absent", [f"{facts['name']} is recorded, but its nodes are gone"]
+    if down := sorted(name for name, state in containers.items() if state != "running"):
+        return "stopped", [f"{name} is {containers[name]}" for name in down]
+    if not isinstance(objects, list):
+        why = objects or f"no answer in {_SECONDS:g} s"
+        return "unreachable", [f"the API server: {why}"]
+    problems = status_objects.problems(found)
+    return ("degraded" if problems else "running"), problems
+
+
+def _next(found: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    if found["state"] == "running":
+        urls = [url["url"] for url in found["urls"]]
+        return f"open {urls[0]}/docs, or nox -s cluster-down" if urls else "nox -s cluster-down"
+    if found["state"] in ("degraded", "unreachable"):
+        kubectl = f"{facts['tools']['kubectl']} --kubeconfig={facts['kubeconfig']}"
+        return f"{kubectl} get pods,events --all-namespaces, or nox -s doctor"
+    return "nox -s cluster-up"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What ``cluster-up`` ends with: what runs, how long each step took, what to type next."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kindling import cluster, paths
+from kindling.settings import Settings
+
+_STEP_SECONDS = 2.0
+_WIDTH = 100
+_ROLES = {
+    "engine": "container engine",
+    "images": "images and tools",
+    "cluster": "kind cluster",
+    "releases": "charts, until ready",
+}
+
+
+def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> str:
+    """The closing table for the cluster that ``settings`` names.
+
+    ``timings`` is what the callback wrote; ``seconds`` is the whole run.
+    """
+    known = cluster.facts(settings.cluster_name) or {}
+    out = io.StringIO()
+    console = Console(file=out, width=_WIDTH, highlight=False, force_terminal=sys.stdout.isatty())
+    console.print()
+    console.print(_what_runs(known))
+    console.print(_how_long(timings, seconds))
+    port = known.get("ports", {}).get("serving", 8080)
+    example = paths.REPOSITORY / "service" / "example.json"
+    console.print("Next:")
+    body = example.relative_to(paths.REPOSITORY)
+    console.print(f"  curl -s -H 'Content-Type: application/json' -d @{body} "
+                  f"http://127.0.0.1:{port}/predict")  # fmt: skip
+    console.print("  nox -s status        what runs, and whether it is well")
+    console.print("  nox -s tests         the tests, now with those of a cluster")
+    console.print("  nox -s cluster-down  remove it all; caches stay")
+    return out.getvalue().rstrip()
+
+
+def _what_runs(known: Mapping[str, Any]) -> Table:
+    table = Table(title="What runs", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("what", "where", "about"):
+        table.add_column(heading, overflow="fold")
+    port = known["ports"]["serving"]
+    url = f"http://127.0.0.1:{port}"
+    pools = known["node_pools"]
+    nodes = ", ".join(f"{pool.get('count', 1)} {pool['name']}" for pool in pools)
+    gpus = sum(pool.get("count", 1) * pool.get("gpus", 0) for pool in pools)
+    table.add_row("model service", url, "digits classifier: /predict, /ready, /metrics")
+    table.add_row("its API in a browser", f"{url}/docs", "try a prediction there")
+    table.add_row("Kubernetes", f"context {known['context']}",
+                  f"{known['kubernetes_version']}; nodes: {nodes}")  # fmt: skip
+    if gpus:
+        word = "simulated" if known["gpu_mode"] == "simulated" else known["gpu_mode"]
+        table.add_row("GPUs", "nvidia.com/gpu", f"{gpus}, {word}")
+    network = known["pod_network"]
+    about = "" if network["enforces_network_policy"] else "does not enforce NetworkPolicies"
+    table.add_row("pod network", network["name"], about)
+    table.add_row("kubectl", f"export KUBECONFIG={known['kubeconfig']}", "")
+    return table
+
+
+def _how_long(timings: Mapping[str, Any], seconds: float) -> Table:
+    table = Table(title="\nHow long it took", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    by_role: dict[str, float] = {}
+    steps: dict[str, list[Mapping[str, Any]]] = {}
+    for task in timings["tasks"]:
+        by_role[task["role"]] = by_role.get(task["role"], 0.0) + task["seconds"]
+        steps.setdefault(task["role"], []).extend(task["steps"])
+    for role, title in _ROLES.items():
+        if role not in by_role:
+            continue
+        table.add_row(title, f"{by_role[role]:.1f}")
+        for step in steps[role]:
+            if step["seconds"] >= _STEP_SECONDS:
+                table.add_row(f"  {step['name']}", f"{step['seconds']:.1f}", style="dim")
+    table.add_row("all of it", f"{seconds:.1f}", style="bold")
+    return table
+
+
+def load_timings() -> dict[str, Any]:
+    """The timings of the last run, as the callback wrote them."""
+    found: dict[str, Any] = json.loads((paths.cache_dir() / "timings.json").read_text())
+    return found

@@ -1,0 +1,158 @@
+"""Waiting for several workloads at once, and saying what the slow ones wait for."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kindling import progress
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
+
+_POLL_SECONDS = 0.5
+# Pods are looked at in every n-th poll only: it costs as much as the poll itself.
+_LOOK_AT_PODS = 6
+# An image that is not there after this long will not come by waiting.
+_PULL_SECONDS = 20.0
+_GPU, _GPU_LABEL = "nvidia.com/gpu", "kindling.dev/gpu-count"
+_HOPELESS = ("ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
+_NO_IMAGE = ("ImagePullBackOff", "ErrImagePull")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment, DaemonSet, APIService or Node; the last two have no namespace.
+
+    A Node is ready when its kubelet says so and it offers the GPUs that its label promises; the
+    name ``*`` stands for all nodes.
+    """
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {where}{self.name}"
+
+
+def state(workload: Workload, live: Mapping[str, Any] | None) -> str:
+    """Empty when ``workload`` is ready, else what it lacks, in words."""
+    if live is None:
+        return "is not there"
+    status = live.get("status", {})
+    if workload.kind == "APIService":
+        conditions = {c["type"]: c for c in status.get("conditions", [])}
+        available = conditions.get("Available", {})
+        return "" if available.get("status") == "True" else available.get("message", "no answer")
+    if workload.kind == "Node":
+        return _node_state(live)
+    if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
+        return "not seen by its controller yet"
+    if workload.kind == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        updated, ready = status.get("updatedNumberScheduled", 0), status.get("numberReady", 0)
+    else:
+        wanted = live["spec"].get("replicas", 1)
+        updated, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+        if status.get("replicas", 0) > wanted:
+            return "old pods are still there"
+    done = min(updated, ready)
+    return "" if done >= wanted else f"{done} of {wanted} pods ready"
+
+
+def _node_state(node: Mapping[str, Any]) -> str:
+    conditions = {c["type"]: c for c in node["status"].get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    if ready.get("status") != "True":
+        return str(ready.get("message") or "not ready")
+    promised = int(node["metadata"]["labels"].get(_GPU_LABEL, 0))
+    offered = int(node["status"].get("allocatable", {}).get(_GPU, 0))
+    return "" if offered == promised else f"offers {offered} of {promised} {_GPU}"
+
+
+def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dict[str, float]:
+    """Wait for all of ``workloads``; returns the seconds after which each was ready.
+
+    Raises KindlingError at ``timeout`` seconds, or early where waiting cannot help, with the
+    last state of each that is not ready and of its pods.
+    """
+    began = time.monotonic()
+    ready: dict[str, float] = {}
+    stuck_since: dict[str, float] = {}
+    troubles: dict[str, str] = {}
+    for poll in itertools.count():
+        lacking = _lacking(kubectl, workloads)
+        elapsed = time.monotonic() - began
+        for workload in workloads:
+            if workload not in lacking:
+                ready.setdefault(str(workload), round(elapsed, 1))
+        if not lacking:
+            return ready
+        if poll % _LOOK_AT_PODS == 0 or elapsed > timeout:
+            troubles = _troubles(kubectl, lacking)
+        hopeless = _hopeless(troubles, stuck_since, elapsed)
+        progress.emit("wait", "update", "; ".join(f"{w}: {s}" for w, s in lacking.items()))
+        if hopeless or elapsed > timeout:
+            lines = [f"{workload}: {words}" for workload, words in lacking.items()]
+            lines += [f"pod {pod}: {why}" for pod, why in troubles.items()]
+            bound = "waiting cannot help" if hopeless else f"not ready after {timeout:g} s"
+            raise KindlingError(
+                f"{bound}:\n  " + "\n  ".join(lines), next_step="nox -s status, nox -s doctor"
+            )
+        time.sleep(_POLL_SECONDS)
+    raise AssertionError("unreachable")
+
+
+def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, str]:
+    kinds = sorted({workload.kind.lower() + "s" for workload in workloads})
+    done = kubectl.run("get", ",".join(kinds), "--all-namespaces", "--output=json", timeout=20)
+    if done.returncode:
+        return dict.fromkeys(workloads, f"the API server says: {done.stderr.strip()[-200:]}")
+    items = json.loads(done.stdout)["items"]
+    live = {
+        (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item
+        for item in items
+    }
+    states = {w: state(w, live.get((w.kind, w.namespace, w.name))) for w in workloads}
+    for every in [w for w in workloads if w == Workload("Node", "*")]:
+        nodes = {item["metadata"]["name"]: item for item in items if item["kind"] == "Node"}
+        lacks = {name: _node_state(node) for name, node in nodes.items()}
+        states[every] = "; ".join(f"{name} {why}" for name, why in lacks.items() if why)
+    return {workload: words for workload, words in states.items() if words}
+
+
+def _troubles(kubectl: Kubectl, lacking: Mapping[Workload, str]) -> dict[str, str]:
+    """Why pods in the namespaces of ``lacking`` are not running, by pod."""
+    found: dict[str, str] = {}
+    for namespace in {workload.namespace for workload in lacking if workload.namespace}:
+        for pod in kubectl.items("pods", f"--namespace={namespace}"):
+            if why := pod_trouble(pod):
+                found[f"{namespace}/{pod['metadata']['name']}"] = why
+    return found
+
+
+def pod_trouble(pod: Mapping[str, Any]) -> str:
+    """Why a pod does not run, or empty."""
+    status = pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition.get("reason") == "Unschedulable":
+            return f"Unschedulable: {condition.get('message', '')}"
+    for container in status.get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting")
+        if waiting and waiting.get("reason") != "ContainerCreating":
+            return f"{waiting.get('reason')}: {waiting.get('message', '')}"[:300]
+    return ""
+
+
+def _hopeless(troubles: Mapping[str, str], since: dict[str, float], elapsed: float) -> bool:
+    for pod, why in troubles.items():
+        if why.startswith(_HOPELESS):
+            return True
+        if why.startswith(_NO_IMAGE) and elapsed - since.setdefault(pod, elapsed) > _PULL_SECONDS:
+            return True
+    return False

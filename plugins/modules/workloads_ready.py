@@ -1,0 +1,103 @@
+#!/usr/bin/python
+"""Ansible module: wait for several workloads at once."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: workloads_ready
+short_description: Wait until workloads are ready
+description:
+  - One bounded wait for all of them; fails early where waiting cannot help.
+options:
+  workloads:
+    description: Each with kind (Deployment, DaemonSet, APIService or Node), name and namespace.
+    type: list
+    elements: dict
+    required: true
+  kubeconfig:
+    description: The kubeconfig file.
+    type: path
+    required: true
+  context:
+    description: The context in it.
+    type: str
+    required: true
+  kubectl_binary:
+    description: Path of kubectl.
+    type: path
+    required: true
+  timeout:
+    description: Seconds to wait at most.
+    type: int
+    default: 180
+author: Kindling
+"""
+
+EXAMPLES = r"""
+- name: Everything is ready
+  workloads_ready:
+    kubeconfig: "{{ cluster.kubeconfig }}"
+    context: kind-kindling
+    kubectl_binary: /usr/bin/kubectl
+    workloads:
+      - {kind: Deployment, namespace: kindling, name: serving}
+"""
+
+RETURN = r"""
+ready_after:
+  description: Seconds after which each was ready.
+  returned: success
+  type: dict
+"""
+
+from pathlib import Path  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from kindling import progress, workloads  # noqa: E402
+from kindling.errors import KindlingError  # noqa: E402
+from kindling.kubectl import Kubectl  # noqa: E402
+
+_KINDS = ["Deployment", "DaemonSet", "APIService", "Node"]
+_WORKLOAD = {
+    "kind": {"type": "str", "required": True, "choices": _KINDS},
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "default": ""},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "workloads": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": _WORKLOAD,
+            },
+            "kubeconfig": {"type": "path", "required": True},
+            "context": {"type": "str", "required": True},
+            "kubectl_binary": {"type": "path", "required": True},
+            "timeout": {"type": "int", "default": 180},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if module.check_mode:
+        module.exit_json(changed=False, ready_after={})
+    kubectl = Kubectl(
+        Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"]
+    )
+    wanted = [workloads.Workload(**raw) for raw in params["workloads"]]
+    try:
+        with progress.step("wait"):
+            ready = workloads.wait(kubectl, wanted, params["timeout"])
+    except KindlingError as error:
+        module.fail_json(msg=error.message, next_step=error.next_step)
+    module.exit_json(changed=False, ready_after=ready)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The cluster that ``cluster-up`` made, and a namespace of its own for each test that asks."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kindling import cluster as clusters
+from kindling import cluster_setup, settings
+from kindling.kubectl import Kubectl
+from kindling.supply.containers import Engine
+
+BUSYBOX = "docker.io/kindest/local-path-helper:v20260131-7181c60a"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a test needs of the running cluster."""
+
+    name: str
+    kubectl: Kubectl
+    helm: Path
+    engine: Engine
+    url: str
+
+    @property
+    def nodes(self) -> list[str]:
+        return [node.name for node in clusters.nodes(self.engine, self.name)]
+
+    def node_of_pool(self, pool: str) -> str:
+        (node,) = self.kubectl.items("nodes", f"--selector=kindling.dev/pool={pool}")
+        name: str = node["metadata"]["name"]
+        return name
+
+
+def eventually(check: Callable[[], object], *, seconds: float, what: str) -> object:
+    """Ask until ``check`` answers something true; fails with the last answer at the bound."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = check()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s, last {answer!r}"
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    name = settings.load("local").cluster_name
+    known = clusters.facts(name)
+    assert known is not None
+    engine = Engine(Path(known["engine"]["docker"]), known["engine"]["host"])
+    return Cluster(
+        name,
+        cluster_setup.kubectl(known),
+        Path(known["tools"]["helm"]),
+        engine,
+        f"http://127.0.0.1:{known['ports']['serving']}",
+    )
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl.check("create", "namespace", name)
+    cluster.kubectl.check("label", "namespace", name, "app.kubernetes.io/part-of=kindling-tests")
+    yield name
+    cluster.kubectl.check("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def run_pod(cluster: Cluster, namespace: str) -> Callable[..., str]:
+    """Start a busybox pod and return its name."""
+
+    def run(name: str, *, node: str = "", gpus: int = 0, command: str = "sleep 600") -> str:
+        spec = {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "main",
+                    "image": BUSYBOX,
+                    "imagePullPolicy": "Never",
+                    "command": ["sh", "-c", command],
+                    "resources": {"limits": {"nvidia.com/gpu": str(gpus)}} if gpus else {},
+                }
+            ],
+            **({"nodeName": node} if node else {}),
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        cluster.kubectl.check(
+            "create", f"--namespace={namespace}", "--filename=-", stdin=json.dumps(pod)
+        )
+        return name
+
+    return run

@@ -1,0 +1,82 @@
+"""GPUs, which are simulated, as a scheduler and a pod see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from conftest import Cluster, eventually
+
+GPU = "nvidia.com/gpu"
+
+
+def phase(cluster: Cluster, namespace: str, pod: str) -> str:
+    live = cluster.kubectl.get("pod", pod, f"--namespace={namespace}")
+    return str(live["status"]["phase"])
+
+
+def test_only_the_gpu_pool_offers_gpus_and_says_that_they_are_simulated(cluster: Cluster) -> None:
+    offered = {}
+    for node in cluster.kubectl.items("nodes"):
+        labels = node["metadata"]["labels"]
+        count = int(node["status"]["allocatable"].get(GPU, 0))
+        offered[labels["kindling.dev/pool"]] = count
+        if count:
+            assert labels["kindling.dev/gpu-mode"] == "simulated"
+            assert labels["nvidia.com/gpu.present"] == "true"
+            assert labels["nvidia.com/gpu.count"] == str(count)
+            assert "imulated" in labels["nvidia.com/gpu.product"]
+        else:
+            assert "nvidia.com/gpu.present" not in labels
+    assert offered == {"control-plane": 0, "cpu": 0, "gpu": 2}
+
+
+def test_pods_get_distinct_gpus_on_the_gpu_node_and_one_too_many_stays_pending(
+    cluster: Cluster, namespace: str, run_pod: Callable[..., str]
+) -> None:
+    pods = [run_pod(f"gpu-{index}", gpus=1) for index in range(2)]
+    seen = set()
+    for pod in pods:
+        eventually(
+            lambda pod=pod: phase(cluster, namespace, pod) == "Running",
+            seconds=60,
+            what=f"{pod} runs",
+        )
+        live = cluster.kubectl.get("pod", pod, f"--namespace={namespace}")
+        assert live["spec"]["nodeName"] == cluster.node_of_pool("gpu")
+        environment = cluster.kubectl.check("exec", f"--namespace={namespace}", pod, "--", "env")
+        (devices,) = [
+            line for line in environment.splitlines() if line.startswith("NVIDIA_VISIBLE_DEVICES=")
+        ]
+        seen.add(devices)
+        assert "KINDLING_GPU_SIMULATED=true" in environment
+    assert len(seen) == 2
+
+    extra = run_pod("gpu-too-many", gpus=1)
+
+    def refused() -> bool:
+        live = cluster.kubectl.get("pod", extra, f"--namespace={namespace}")
+        conditions = live["status"].get("conditions", [])
+        return any("Insufficient nvidia.com/gpu" in c.get("message", "") for c in conditions)
+
+    eventually(refused, seconds=30, what="the scheduler refuses a third GPU")
+    assert phase(cluster, namespace, extra) == "Pending"
+
+
+def test_gpus_come_back_after_the_kubelet_restarts(cluster: Cluster) -> None:
+    node = cluster.node_of_pool("gpu")
+
+    def registrations() -> int:
+        logs = cluster.kubectl.check(
+            "logs", "--namespace=kindling-system", "daemonset/gpu-device-plugin"
+        )
+        return logs.count('"registered"')
+
+    before = registrations()
+    cluster.engine.run("exec", node, "systemctl", "restart", "kubelet")
+    eventually(lambda: registrations() > before, seconds=60, what="the plugin registers again")
+
+    def offered() -> bool:
+        live = cluster.kubectl.get("node", node)
+        return bool(live["status"]["allocatable"].get(GPU) == "2")
+
+    eventually(offered, seconds=60, what="the GPUs are offered again")

@@ -1,0 +1,22 @@
+"""Tests of a cluster run where one of ours is up, and are skipped with one line elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kindling import cluster as clusters
+from kindling import settings
+
+CLUSTER_TESTS = Path(__file__).parent / "cluster"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    known = clusters.facts(settings.load("local").cluster_name)
+    if known and known["complete"]:
+        return
+    absent = pytest.mark.skip(reason="no cluster of ours is up: nox -s cluster-up")
+    for item in items:
+        if item.path.is_relative_to(CLUSTER_TESTS):
+            item.add_marker(absent)
