@@ -75,16 +75,16 @@ def _module(session: nox.Session, lock: str, *words: str) -> None:
     env = {
         "PYTHONPATH": str(HERE),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "VIRTUALENV_OVERRIDE_APP_DATA": str(CACHE / "virtualenv"),
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
     finished = folder / "finished"
     if not finished.exists():
         session.log(f"installing {file.relative_to(HERE)} into {folder}")
-        _quiet(session, sys.executable, "-m", "virtualenv", "--clear", folder)
-        _quiet(session, python, "-m", "pip", "install", "--require-hashes", "--requirement", file)
+        for words in (
+            [sys.executable, "-m", "virtualenv", "--clear", folder],
+            [python, "-m", "pip", "install", "--require-hashes", "--requirement", file],
+        ):
+            session.run(*words, env=env, external=True, silent=True)
         finished.touch()
     session.run(python, "-m", *words, env=env, external=True)
-
-
-def _quiet(session: nox.Session, *words: str | Path) -> None:
-    session.run(*words, external=True, silent=True)

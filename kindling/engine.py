@@ -124,6 +124,8 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
                 f"--exec-root={folder / 'exec'}",
                 f"--pidfile={folder / 'dockerd.pid'}",
                 "--group=root",
+                # The host's own forwarding goes on as before.
+                "--ip-forward-no-drop",
             ],
             # Nothing of this run's environment: the engine outlives the run that started it.
             env={**kept, "PATH": path},
@@ -164,6 +166,8 @@ def stop() -> bool:
     for trace in there:
         _unmount_below(trace)
         shutil.rmtree(trace) if trace.is_dir() else trace.unlink()
+    if there:
+        _remove_network_traces()
     socket_file = Path(host.removeprefix("unix://"))
     if there and socket_file.exists() and _is_stale(socket_file):
         socket_file.unlink()
@@ -185,6 +189,24 @@ def _unmount_below(folder: Path) -> None:
     for mount in sorted(mounts, reverse=True):
         if Path(mount).is_relative_to(folder):
             subprocess.run(["umount", "--lazy", mount], capture_output=True)
+
+
+def _remove_network_traces() -> None:
+    """A stopped engine leaves its bridge and its chains of rules; no other engine runs here."""
+    subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True)
+    for tool in ("iptables", "ip6tables"):
+        for table in ("nat", "filter"):
+            listed = subprocess.run(
+                [tool, "--table", table, "--list-rules"], capture_output=True, text=True
+            )
+            rules = [line.split() for line in listed.stdout.splitlines()]
+            own = [words[1] for words in rules if words[0] == "-N" and "DOCKER" in words[1]]
+            jumps = [words[1:] for words in rules if words[0] == "-A" and words[1] not in own
+                     and (words[-1] in own or "docker0" in words)]  # fmt: skip
+            changes = [["--delete", *words] for words in jumps]
+            changes += [[action, chain] for action in ("--flush", "--delete-chain") for chain in own]
+            for change in changes:
+                subprocess.run([tool, "--table", table, *change], capture_output=True)
 
 
 def _own_socket() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -41,6 +40,7 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
     body = example.relative_to(paths.REPOSITORY)
     console.print(f"  curl -s -H 'Content-Type: application/json' -d @{body} "
                   f"http://127.0.0.1:{port}/predict")  # fmt: skip
+    console.print(f"  export KUBECONFIG={known['kubeconfig']}  # for kubectl and helm")
     console.print("  nox -s status        what runs, and whether it is well")
     console.print("  nox -s tests         the tests, now with those of a cluster")
     console.print("  nox -s cluster-down  remove it all; caches stay")
@@ -56,17 +56,16 @@ def _what_runs(known: Mapping[str, Any]) -> Table:
     pools = known["node_pools"]
     nodes = ", ".join(f"{pool.get('count', 1)} {pool['name']}" for pool in pools)
     gpus = sum(pool.get("count", 1) * pool.get("gpus", 0) for pool in pools)
-    table.add_row("model service", url, "digits classifier: /predict, /ready, /metrics")
+    table.add_row("model service", url, "digits: /predict, /ready, /metrics")
     table.add_row("its API in a browser", f"{url}/docs", "try a prediction there")
     table.add_row("Kubernetes", f"context {known['context']}",
-                  f"{known['kubernetes_version']}; nodes: {nodes}")  # fmt: skip
+                  f"{known['kubernetes_version']} on {nodes}")  # fmt: skip
     if gpus:
         word = "simulated" if known["gpu_mode"] == "simulated" else known["gpu_mode"]
         table.add_row("GPUs", "nvidia.com/gpu", f"{gpus}, {word}")
     network = known["pod_network"]
     about = "" if network["enforces_network_policy"] else "does not enforce NetworkPolicies"
     table.add_row("pod network", network["name"], about)
-    table.add_row("kubectl", f"export KUBECONFIG={known['kubeconfig']}", "")
     return table
 
 
@@ -90,7 +89,3 @@ def _how_long(timings: Mapping[str, Any], seconds: float) -> Table:
     return table
 
 
-def load_timings() -> dict[str, Any]:
-    """The timings of the last run, as the callback wrote them."""
-    found: dict[str, Any] = json.loads((paths.cache_dir() / "timings.json").read_text())
-    return found

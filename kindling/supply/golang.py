@@ -60,7 +60,12 @@ def toolchain() -> Step:
 def environment(go: Path, *, cgo: bool = False) -> dict[str, str]:
     """What every ``go`` call runs with; module and build caches are Kindling's own."""
     caches = paths.cache_dir() / "go"
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return {
+        # Go counts its own use in the user's configuration; ours goes with our caches. What
+        # people set there with `go env -w`, such as a proxy, still counts.
+        "XDG_CONFIG_HOME": str(caches / "config"),
+        "GOENV": os.environ.get("GOENV") or str(config / "go" / "env"),
         "GOMODCACHE": str(caches / "mod"),
         "GOCACHE": str(caches / "build"),
         "GOTOOLCHAIN": "local",

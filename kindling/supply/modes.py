@@ -124,14 +124,16 @@ class Supplier:
         containers = Containers(versions, programs, engine)
         python = image_step(containers.python, engine)
         service = containers.service(containers.python.built_ref)
+        service_step = image_step(service, engine, python)
+        node = containers.node(service, service_step)
         found = {name: tool.on_path() for name, tool in self._catalogue().items()}
         missing = [step for name, step in self._tool_steps().items() if found[name] is None]
         # One list of targets: Debian and Python packages arrive while Go compiles.
-        self._build([containers.node, image_step(service, engine, python), *missing])
+        self._build([node, service_step, *missing])
         return Supplied(
             "packages",
             why,
-            (self._store.path(containers.node) / "image.ref").read_text(),
+            (self._store.path(node) / "image.ref").read_text(),
             {"service": service.ref, **{n: image.ref for n, image in containers.addons.items()}},
             {name: str(path or self._built(name)) for name, path in found.items()},
             versions.kubernetes,

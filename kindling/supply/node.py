@@ -15,20 +15,28 @@ _BINARIES = ("kubeadm", "kubelet", "kubectl")
 _ARCHIVES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 
 
-def images_step(images: Sequence[Image], engine: Engine) -> Step:
-    """A step whose result is one archive for each of kind's four, holding all ``images``."""
+def images_step(
+    images: Sequence[Image], engine: Engine, seeds: Sequence[tuple[Image, Step]] = ()
+) -> Step:
+    """A step whose result is one archive for each of kind's four, holding all ``images``.
+
+    ``seeds`` ride along as they are at the time, and do not count as inputs: nodes that have
+    the current image need no import, and a change of the service rebuilds no node image.
+    """
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
         bake(images, engine, results)
         by_name = {image.folder: image for image in images}
         others = [image for image in images if image.folder not in _ARCHIVES[1:]]
+        others += [image for image, _ in seeds]
         save(others, engine, out / f"{_ARCHIVES[0]}.tar")
         for name in _ARCHIVES[1:]:
             save([by_name[name]], engine, out / f"{name}.tar")
 
     needs = {need.name: need for image in images for need in image.needs}
     inputs = tuple(f"{image.ref} {image.key}" for image in images)
-    return Step("node-images", inputs, build, needs=tuple(needs.values()))
+    after = tuple(step for _, step in seeds)
+    return Step("node-images", inputs, build, needs=tuple(needs.values()), after=after)
 
 
 def node_image_step(

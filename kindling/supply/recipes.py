@@ -185,9 +185,8 @@ class Containers:
         self._programs = programs
         self._engine = engine
 
-    @cached_property
-    def node(self) -> Step:
-        """kind's node image, with the images of the cluster's own add-ons baked in."""
+    def node(self, service: Image, service_step: Step) -> Step:
+        """kind's node image, with the images of add-ons and of the service baked in."""
         programs = self._programs
         base = Image(
             "node",
@@ -199,7 +198,9 @@ class Containers:
             },
             root=self._debian("debian-node", _NODE_PACKAGES, bootable=True),
         )
-        images = images_step([*self._in_node(), *self.addons.values()], self._engine)
+        images = images_step(
+            [*self._in_node(), *self.addons.values()], self._engine, [(service, service_step)]
+        )
         return node_image_step(
             base, images, programs.kubernetes, programs.kind, self._versions.kubernetes,
             self._engine,
