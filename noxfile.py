@@ -81,10 +81,10 @@ def _module(session: nox.Session, lock: str, *words: str) -> None:
     finished = folder / "finished"
     if not finished.exists():
         session.log(f"installing {file.relative_to(HERE)} into {folder}")
-        for words in (
+        for command in (
             [sys.executable, "-m", "virtualenv", "--clear", folder],
             [python, "-m", "pip", "install", "--require-hashes", "--requirement", file],
         ):
-            session.run(*words, env=env, external=True, silent=True)
+            session.run(*command, env=env, external=True, silent=True)
         finished.touch()
     session.run(python, "-m", *words, env=env, external=True)
