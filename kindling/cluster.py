@@ -97,7 +97,7 @@ def kind_config(
     withheld_capabilities: bool,
     simulate_gpus: bool = False,
 ) -> str:
-    """kind's configuration as YAML; patches only for traits that the machine has."""
+    """Kind's configuration as YAML; patches only for traits that the machine has."""
     kubelet: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",

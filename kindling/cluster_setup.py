@@ -187,7 +187,7 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
 
 
 def kubectl(known: Mapping[str, Any]) -> Kubectl:
-    """kubectl for the cluster that ``cluster.json`` describes."""
+    """Kubectl for the cluster that ``cluster.json`` describes."""
     return Kubectl(
         Path(known["tools"]["kubectl"]), Path(known["kubeconfig"]), str(known["context"])
     )

@@ -204,7 +204,9 @@ def _remove_network_traces() -> None:
             jumps = [words[1:] for words in rules if words[0] == "-A" and words[1] not in own
                      and (words[-1] in own or "docker0" in words)]  # fmt: skip
             changes = [["--delete", *words] for words in jumps]
-            changes += [[action, chain] for action in ("--flush", "--delete-chain") for chain in own]
+            changes += [
+                [action, chain] for action in ("--flush", "--delete-chain") for chain in own
+            ]
             for change in changes:
                 subprocess.run([tool, "--table", table, *change], capture_output=True)
 

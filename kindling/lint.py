@@ -18,7 +18,9 @@ _SECONDS = 600
 
 def checks(helm: Path) -> list[tuple[str, ...]]:
     """The commands that must all succeed."""
-    charts = sorted(str(chart.parent) for chart in (paths.REPOSITORY / "charts").glob("*/Chart.yaml"))
+    charts = sorted(
+        str(chart.parent) for chart in (paths.REPOSITORY / "charts").glob("*/Chart.yaml")
+    )
     python = sys.executable
     return [
         ("ruff", "check", "."),

@@ -98,7 +98,7 @@ def _read(file: Path) -> Run | None:
 
 
 def _busy(other: Run | None) -> KindlingError:
-    who = f"{other.command} is already running (pid {other.pid}, since {other.since})" if other else (
-        "another run is under way"
-    )  # fmt: skip
+    who = "another run is under way"
+    if other:
+        who = f"{other.command} is already running (pid {other.pid}, since {other.since})"
     return KindlingError(who, next_step="wait for it to end, or end it, and try again")

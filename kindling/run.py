@@ -49,9 +49,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "-e", "--set", action="append", default=[], metavar="KEY=VALUE",
         help="a variable of the inventory, for this run",
     )  # fmt: skip
-    parser.add_argument("--check", action="store_true", help="say what would change, change nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="say what would change, change nothing"
+    )
     parser.add_argument("--diff", action="store_true", help="show what changes in releases")
-    parser.add_argument("--all", action="store_true", help="down: also the engine's data and all caches")
+    parser.add_argument(
+        "--all", action="store_true", help="down: also the engine's data and all caches"
+    )
     parser.add_argument("-v", "--verbose", action="store_true")
     return parser.parse_args(argv)
 

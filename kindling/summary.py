@@ -87,5 +87,3 @@ def _how_long(timings: Mapping[str, Any], seconds: float) -> Table:
                 table.add_row(f"  {step['name']}", f"{step['seconds']:.1f}", style="dim")
     table.add_row("all of it", f"{seconds:.1f}", style="bold")
     return table
-
-

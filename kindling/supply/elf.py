@@ -14,7 +14,7 @@ from kindling.errors import KindlingError
 
 # exit(0) by system call: (ELF machine number, code).
 _CODE = {
-    "x86_64": (62, bytes.fromhex("31ff" "b83c000000" "0f05")),
+    "x86_64": (62, bytes.fromhex("31ffb83c0000000f05")),
     "aarch64": (183, struct.pack("<III", 0xD2800000, 0xD2800BA8, 0xD4000001)),
 }
 _BASE = 0x400000

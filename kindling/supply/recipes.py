@@ -186,7 +186,7 @@ class Containers:
         self._engine = engine
 
     def node(self, service: Image, service_step: Step) -> Step:
-        """kind's node image, with the images of add-ons and of the service baked in."""
+        """Kind's node image, with the images of add-ons and of the service baked in."""
         programs = self._programs
         base = Image(
             "node",
@@ -269,6 +269,3 @@ def machine() -> str:
     """The architecture in Go's words: amd64 or arm64."""
     names = {"x86_64": "amd64", "aarch64": "arm64"}
     return names.get(platform.machine(), platform.machine())
-
-
-

@@ -11,19 +11,19 @@ description:
     a message and a next step.
 """
 
-import json  # noqa: E402
-import os  # noqa: E402
-import sys  # noqa: E402
-import threading  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
 
-from ansible import context  # noqa: E402
-from ansible.plugins.callback import CallbackBase  # noqa: E402
+from ansible import context
+from ansible.plugins.callback import CallbackBase
 
-from kindling.progress import Tail  # noqa: E402
-from kindling.view import View  # noqa: E402
+from kindling.progress import Tail
+from kindling.view import View
 
 _SHOWN_SECONDS = 0.3
 _COUNTS = {"ok": "ok", "changed": "changed", "failures": "failed", "dark": "failed",

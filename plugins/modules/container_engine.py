@@ -51,10 +51,10 @@ owned:
   type: bool
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from kindling.engine_setup import absent, present  # noqa: E402
-from kindling.errors import KindlingError  # noqa: E402
+from kindling.engine_setup import absent, present
+from kindling.errors import KindlingError
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ description:
   - A release that a killed client left pending is recovered.
 options:
   releases:
-    description: The releases, each with name, namespace, chart, values, create_namespace and namespace_labels.
+    description:
+      - Each with name, namespace, chart, values, create_namespace and namespace_labels.
     type: list
     elements: dict
     required: true
@@ -39,7 +40,7 @@ options:
     type: path
     required: true
   wait:
-    description: Whether to wait until the workloads are ready; see C(workloads_ready) for many at once.
+    description: Whether to wait until each is ready; C(workloads_ready) waits for many at once.
     type: bool
     default: false
   timeout:
@@ -68,13 +69,13 @@ releases:
   elements: dict
 """
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from kindling import helm  # noqa: E402
-from kindling.errors import KindlingError  # noqa: E402
-from kindling.kubectl import Kubectl  # noqa: E402
+from kindling import helm
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
 
 _RELEASE = {
     "name": {"type": "str", "required": True},
@@ -102,9 +103,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    kubectl = Kubectl(
-        Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"]
-    )
+    kubectl = Kubectl(Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"])
     wanted = [helm.Release(**{**raw, "chart": Path(raw["chart"])}) for raw in params["releases"]]
     try:
         plans = helm.plan(kubectl, wanted, remove=params["state"] == "absent")

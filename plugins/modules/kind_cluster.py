@@ -81,13 +81,13 @@ kept:
   type: str
 """
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from kindling import cluster_setup  # noqa: E402
-from kindling.errors import KindlingError  # noqa: E402
-from kindling.supply.containers import Engine  # noqa: E402
+from kindling import cluster_setup
+from kindling.errors import KindlingError
+from kindling.supply.containers import Engine
 
 
 def main() -> None:

@@ -75,16 +75,16 @@ made:
   elements: str
 """
 
-from dataclasses import asdict  # noqa: E402
-from pathlib import Path  # noqa: E402
+from dataclasses import asdict
+from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from kindling.cluster import facts  # noqa: E402
-from kindling.engine_setup import install_build_packages  # noqa: E402
-from kindling.errors import KindlingError  # noqa: E402
-from kindling.supply.modes import MODES, Supplier, choose  # noqa: E402
-from kindling.supply.versions import load  # noqa: E402
+from kindling.cluster import facts
+from kindling.engine_setup import install_build_packages
+from kindling.errors import KindlingError
+from kindling.supply.modes import MODES, Supplier, choose
+from kindling.supply.versions import load
 
 
 def main() -> None:

@@ -51,13 +51,13 @@ ready_after:
   type: dict
 """
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from kindling import progress, workloads  # noqa: E402
-from kindling.errors import KindlingError  # noqa: E402
-from kindling.kubectl import Kubectl  # noqa: E402
+from kindling import progress, workloads
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
 
 _KINDS = ["Deployment", "DaemonSet", "APIService", "Node"]
 _WORKLOAD = {
@@ -87,9 +87,7 @@ def main() -> None:
     params = module.params
     if module.check_mode:
         module.exit_json(changed=False, ready_after={})
-    kubectl = Kubectl(
-        Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"]
-    )
+    kubectl = Kubectl(Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"])
     wanted = [workloads.Workload(**raw) for raw in params["workloads"]]
     try:
         with progress.step("wait"):

@@ -24,7 +24,9 @@ def ask(cluster: Cluster, namespace: str, pod: str, command: str) -> str:
 def test_pods_on_every_pair_of_nodes_reach_each_other(
     cluster: Cluster, namespace: str, run_pod: Callable[..., str]
 ) -> None:
-    serve = "mkdir /www && echo hello from $(hostname) > /www/index.html && httpd -f -p 8000 -h /www"
+    serve = (
+        "mkdir /www && echo hello from $(hostname) > /www/index.html && httpd -f -p 8000 -h /www"
+    )
     pods = {node: run_pod(f"on-{index}", node=node, command=serve)
             for index, node in enumerate(cluster.nodes)}  # fmt: skip
     addresses = {

@@ -15,10 +15,10 @@ from kindling import paths
 
 
 def predict(url: str, body: bytes) -> dict[str, object]:
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(
         f"{url}/predict", data=body, headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as answer:
         found: dict[str, object] = json.load(answer)
     return found
 

@@ -1,0 +1,177 @@
+"""How fast a warm ``cluster-up`` is, beside its floor and beside installing one after another.
+
+All three are measured in turn in the same run, so that a slow machine slows all of them:
+
+- ours: ``cluster-up`` after ``cluster-down``, engine start included;
+- floor: ``kind create cluster --wait`` with the same image and nodes, plus the larger of the
+  slowest single chart and the processor time of all charts divided by the cores;
+- serial: the same ``kind create cluster --wait``, then each chart with ``helm --wait``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kindling import cluster, cluster_setup, engine, engine_setup, helm, paths, settings
+from kindling.errors import KindlingError
+from kindling.supply import command
+from kindling.supply.containers import Engine
+
+_LIMIT_FLOOR, _LIMIT_SERIAL = 1.3, 0.6
+
+
+@dataclass(frozen=True)
+class Bare:
+    """One run without Kindling: seconds for the cluster and for each chart."""
+
+    create: float
+    charts: dict[str, float]
+    chart_cpu: float
+
+    @property
+    def floor(self) -> float:
+        """Seconds below which no order of the same work can be."""
+        return self.create + max(*self.charts.values(), self.chart_cpu / (os.cpu_count() or 1))
+
+    @property
+    def serial(self) -> float:
+        """Seconds for one after another."""
+        return self.create + sum(self.charts.values())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; the exit code is 1 only when something could not be run."""
+    parser = argparse.ArgumentParser(prog="nox -s bench-up --")
+    parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--yes", action="store_true", help="remove the cluster that is up now")
+    arguments = parser.parse_args(argv)
+    try:
+        name = settings.load().cluster_name
+        if cluster.facts(name) and not arguments.yes:
+            raise KindlingError(
+                f"the benchmark removes the cluster {name} that is up",
+                next_step="nox -s bench-up -- --yes",
+            )
+        _playbook("down")
+        _playbook("up")  # Warm: whatever is missing is built before anything is measured.
+        ours, bare, steps = [], [], []
+        for run in range(arguments.runs):
+            _playbook("down")
+            ours.append(_playbook("up"))
+            steps.append(json.loads((paths.cache_dir() / "timings.json").read_text()))
+            bare.append(_bare(name))
+            print(f"run {run + 1}: ours {ours[-1]:.1f} s, floor {bare[-1].floor:.1f} s, "
+                  f"serial {bare[-1].serial:.1f} s", flush=True)  # fmt: skip
+        _playbook("down")
+    except KindlingError as error:
+        print(f"error: {error.for_people()}", file=sys.stderr)
+        return 1
+    _report(ours, bare, steps)
+    return 0
+
+
+def _playbook(name: str) -> float:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "kindling.run", name], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise KindlingError(f"cluster-{name} failed:\n{done.stdout}{done.stderr}")
+    return time.monotonic() - began
+
+
+def _bare(name: str) -> Bare:
+    """Measure without Kindling, with the image, the nodes and the values of the last run."""
+    known = cluster.facts(name)
+    assert known is not None
+    kubectl = cluster_setup.kubectl(known)
+    releases = [helm.decode(s) for s in kubectl.items("secrets", "-A", "--selector=owner=helm")]
+    _playbook("down")
+    found = engine_setup.present("auto", check=False)
+    docker = Engine(Path(found["docker"]), found["host"])
+    config = cluster.kind_config(
+        known["node_pools"],
+        known["ports"],
+        cgroup_v1=cluster.needs_cgroup_v1_patch(docker),
+        withheld_capabilities=cluster.withheld_capabilities(),
+        simulate_gpus=known["gpu_mode"] == "simulated",
+    )
+    bench = f"{name}-bench"
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig = Path(folder) / "kubeconfig"
+        try:
+            began = time.monotonic()
+            command.run(
+                [known["tools"]["kind"], "create", "cluster", f"--name={bench}", "--wait=180s",
+                 f"--image={known['node_image']}", f"--kubeconfig={kubeconfig}", "--config=-"],
+                env=docker.env, stdin=config,
+            )  # fmt: skip
+            create = time.monotonic() - began
+            charts, cpu = {}, 0.0
+            for release in releases:
+                before, began = _busy_seconds(), time.monotonic()
+                _install(known["tools"]["helm"], release, kubeconfig)
+                charts[release.name] = time.monotonic() - began
+                cpu += _busy_seconds() - before
+        finally:
+            cluster.delete(docker, bench)
+            cluster.remove_network(docker)
+            engine.stop()
+    return Bare(create, charts, cpu)
+
+
+def _install(binary: str, release: helm.Revision, kubeconfig: Path) -> None:
+    command.run(
+        [binary, "install", release.name, str(paths.REPOSITORY / "charts" / release.name),
+         f"--namespace={release.namespace}", "--create-namespace", "--wait", "--timeout=180s",
+         f"--kubeconfig={kubeconfig}", "--values=-"],
+        stdin=json.dumps(release.values),
+    )  # fmt: skip
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that this machine has spent working since it started."""
+    user, nice, system, _idle, _wait, *rest = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    )
+    return (user + nice + system + sum(rest[:2])) / os.sysconf("SC_CLK_TCK")
+
+
+def _report(ours: list[float], bare: list[Bare], steps: list[dict[str, Any]]) -> None:
+    def median(values: Sequence[float]) -> float:
+        return statistics.median(values)
+
+    floors, serials = [b.floor for b in bare], [b.serial for b in bare]
+    print("\nmedians of", len(ours), "runs, in seconds")
+    print(f"  ours     {median(ours):6.1f}   of {', '.join(f'{v:.1f}' for v in ours)}")
+    print(f"  floor    {median(floors):6.1f}   kind create --wait {median([b.create for b in bare]):.1f}, "
+          f"processor time of charts {median([b.chart_cpu for b in bare]):.1f}")  # fmt: skip
+    for chart in bare[0].charts:
+        print(f"    {chart:<20} {median([b.charts[chart] for b in bare]):5.1f}")
+    print(f"  serial   {median(serials):6.1f}")
+    to_floor = median([o / f for o, f in zip(ours, floors, strict=True)])
+    to_serial = median([o / s for o, s in zip(ours, serials, strict=True)])
+    print(f"  ours / floor  {to_floor:.2f}   (limit {_LIMIT_FLOOR})")
+    print(f"  ours / serial {to_serial:.2f}   (limit {_LIMIT_SERIAL})")
+    last = steps[-1]
+    print("\nshares of the last run")
+    for task in sorted(last["tasks"], key=lambda task: -task["seconds"]):
+        if task["seconds"] >= 0.2:
+            print(f"  {task['seconds'] / ours[-1]:6.1%}  {task['seconds']:5.1f}  {task['role']}: {task['task']}")
+    rest = ours[-1] - sum(task["seconds"] for task in last["tasks"])
+    print(f"  {rest / ours[-1]:6.1%}  {rest:5.1f}  outside of tasks")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

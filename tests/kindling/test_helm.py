@@ -1,0 +1,189 @@
+"""Deciding what a release needs from what is live."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling import helm
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
+
+
+class FakeKubectl(Kubectl):
+    """Answers with Secrets as Helm stores them, and notes what it was told to do."""
+
+    def __init__(self, secrets: list[dict[str, Any]]) -> None:
+        super().__init__(Path("kubectl"), Path("kubeconfig"), "context")
+        object.__setattr__(self, "secrets", secrets)
+        object.__setattr__(self, "calls", [])
+
+    def items(self, kind: str, *args: str) -> list[dict[str, Any]]:
+        return list(self.secrets)  # type: ignore[attr-defined]
+
+    def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
+        self.calls.append(args)  # type: ignore[attr-defined]
+        return ""
+
+
+def secret(release: helm.Release, number: int, status: str, description: str) -> dict[str, Any]:
+    content = {
+        "name": release.name,
+        "namespace": release.namespace,
+        "version": number,
+        "info": {"status": status, "description": description},
+        "manifest": "",
+    }
+    packed = base64.b64encode(gzip.compress(json.dumps(content).encode()))
+    return {
+        "metadata": {
+            "namespace": release.namespace,
+            "labels": {"name": release.name, "status": status, "owner": "helm"},
+        },
+        "data": {"release": base64.b64encode(packed).decode()},
+    }
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> helm.Release:
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("name: c\n")
+    (chart / "templates" / "a.yaml").write_text("kind: A\n")
+    return helm.Release("web", "shop", chart, {"replicas": 1})
+
+
+def only(release: helm.Release, *secrets: dict[str, Any], remove: bool = False) -> helm.Plan:
+    (plan,) = helm.plan(FakeKubectl(list(secrets)), [release], remove=remove)
+    return plan
+
+
+def test_what_is_not_there_is_installed(release: helm.Release) -> None:
+    assert only(release).changed
+    assert not only(release, remove=True).changed
+
+
+def test_the_same_chart_and_values_change_nothing(release: helm.Release) -> None:
+    live = secret(release, 1, "deployed", release.description)
+    assert not only(release, live).changed
+    assert only(release, live, remove=True).changed
+
+
+def test_other_values_and_another_file_of_the_chart_are_changes(release: helm.Release) -> None:
+    live = secret(release, 1, "deployed", release.description)
+    other = helm.Release("web", "shop", release.chart, {"replicas": 2})
+    assert only(other, live).changed
+    (release.chart / "templates" / "a.yaml").write_text("kind: B\n")
+    assert only(release, live).changed
+
+
+def test_a_manual_upgrade_or_rollback_is_a_change(release: helm.Release) -> None:
+    mine = secret(release, 1, "superseded", release.description)
+    theirs = secret(release, 2, "deployed", "Rollback to 0")
+    assert only(release, mine, theirs).changed
+
+
+def test_the_newest_revision_counts_whatever_their_order(release: helm.Release) -> None:
+    old = secret(release, 9, "superseded", "other")
+    new = secret(release, 10, "deployed", release.description)
+    assert not only(release, new, old).changed
+
+
+def test_a_release_of_the_same_name_elsewhere_is_another(release: helm.Release) -> None:
+    elsewhere = helm.Release("web", "office", release.chart, release.values)
+    assert only(release, secret(elsewhere, 1, "deployed", release.description)).changed
+
+
+@pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "pending-rollback"])
+def test_a_pending_release_is_recovered(release: helm.Release, status: str) -> None:
+    plan = only(release, secret(release, 1, status, release.description))
+    assert plan.changed
+    assert plan.recovered
+
+
+class FakeCommand:
+    """Stands for pyhelm3's client: counts how many installs run at once."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.now = self.most = 0
+        self.done: list[str] = []
+        self.fails = fails
+
+    async def install_or_upgrade(self, name: str, *_: object, **__: object) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.01)
+        self.now -= 1
+        if name == self.fails:
+            raise RuntimeError("image tag is not a string")
+        self.done.append(f"install {name}")
+
+    async def uninstall(self, name: str, **_: object) -> None:
+        self.done.append(f"uninstall {name}")
+
+
+def client(kubectl: Kubectl, command: FakeCommand) -> helm.Helm:
+    made = helm.Helm(Path("helm"), kubectl, 10)
+    made._command = command
+    return made
+
+
+def test_releases_are_installed_at_the_same_time(release: helm.Release) -> None:
+    kubectl, command = FakeKubectl([]), FakeCommand()
+    releases = [helm.Release(name, "shop", release.chart) for name in ("a", "b", "c")]
+    client(kubectl, command).carry_out(helm.plan(kubectl, releases), wait=False)
+    assert command.most == 3
+
+
+def test_one_failure_is_named_and_the_others_are_installed(release: helm.Release) -> None:
+    kubectl, command = FakeKubectl([]), FakeCommand(fails="b")
+    releases = [helm.Release(name, "shop", release.chart) for name in ("a", "b", "c")]
+    with pytest.raises(KindlingError, match="release b: image tag is not a string"):
+        client(kubectl, command).carry_out(helm.plan(kubectl, releases), wait=False)
+    assert command.done == ["install a", "install c"]
+
+
+def test_a_pending_upgrade_loses_only_the_pending_revision(release: helm.Release) -> None:
+    deployed = secret(release, 1, "deployed", "old")
+    pending = secret(release, 2, "pending-upgrade", release.description)
+    kubectl, command = FakeKubectl([deployed, pending]), FakeCommand()
+    client(kubectl, command).carry_out(helm.plan(kubectl, [release]), wait=False)
+    assert kubectl.calls[0][:3] == ("delete", "secret", "sh.helm.release.v1.web.v2")  # type: ignore[attr-defined]
+    assert command.done == ["install web"]
+
+
+def test_a_first_install_that_never_ended_is_removed_first(release: helm.Release) -> None:
+    kubectl = FakeKubectl([secret(release, 1, "pending-install", release.description)])
+    command = FakeCommand()
+    client(kubectl, command).carry_out(helm.plan(kubectl, [release]), wait=False)
+    assert command.done == ["uninstall web", "install web"]
+
+
+def test_a_namespace_is_made_with_its_labels(release: helm.Release) -> None:
+    labelled = helm.Release(
+        "web",
+        "shop",
+        release.chart,
+        namespace_labels={"level": "restricted"},
+        create_namespace=True,
+    )
+    kubectl = FakeKubectl([])
+    client(kubectl, FakeCommand()).carry_out(helm.plan(kubectl, [labelled]), wait=False)
+    assert kubectl.calls[0][0] == "apply"  # type: ignore[attr-defined]
+
+
+def test_secrets_are_hidden_in_values_and_manifests() -> None:
+    values = {"user": "u", "dbPassword": "p", "auth": {"token": "t", "secretName": {"a": 1}}}
+    assert helm.masked(values) == {
+        "user": "u",
+        "dbPassword": "(hidden)",
+        "auth": {"token": "(hidden)", "secretName": {"a": 1}},
+    }
+    manifest = "kind: Secret\nmetadata: {name: s}\nstringData: {key: value}\n"
+    assert "value" not in helm.masked_manifest(manifest)

@@ -1,0 +1,80 @@
+"""One run at a time, and what a killed run left."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kindling import lock
+from kindling.errors import KindlingError
+
+
+def sleeper(run_id: str | None) -> subprocess.Popen[bytes]:
+    env = {**os.environ}
+    env.pop(lock.VARIABLE, None)
+    if run_id:
+        env[lock.VARIABLE] = run_id
+    return subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], env=env, start_new_session=True
+    )
+
+
+def test_a_second_run_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "run.lock"
+    file.write_text(json.dumps({"id": "x", "command": "cluster-up", "pid": 7, "since": "10:00"}))
+    with file.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        before = file.read_text()
+        with (
+            pytest.raises(KindlingError, match=r"cluster-up is already running \(pid 7"),
+            lock.hold("cluster-down", file),
+        ):
+            pass
+        assert file.read_text() == before
+
+
+def test_what_a_killed_run_left_is_ended_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "run.lock"
+    file.write_text(json.dumps({"id": "old", "command": "up", "pid": 1, "since": ""}))
+    left, other, plain = sleeper("old"), sleeper("older"), sleeper(None)
+    try:
+        with lock.hold("cluster-up", file):
+            assert left.wait(10) != 0
+            assert other.poll() is None
+            assert plain.poll() is None
+    finally:
+        for process in (left, other, plain):
+            process.kill()
+            process.wait()
+
+
+def test_a_run_leaves_no_process_and_no_record(tmp_path: Path) -> None:
+    file = tmp_path / "run.lock"
+    with lock.hold("cluster-up", file) as run:
+        child = sleeper(run.id)
+        time.sleep(0.2)
+    assert child.wait(10) != 0
+    assert file.read_text() == ""
+
+
+def test_a_process_that_ignores_the_first_signal_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_PATIENCE_SECONDS", 0.5)
+    stubborn = subprocess.Popen(
+        [sys.executable, "-c", "import signal, time\n"
+         "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"],
+        env={**os.environ, lock.VARIABLE: "stubborn"}, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert stubborn.stdout is not None
+    stubborn.stdout.readline()
+    assert lock.end_processes("stubborn") == 1
+    assert stubborn.wait(10) == -9
+    stubborn.stdout.close()

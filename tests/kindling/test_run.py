@@ -1,0 +1,72 @@
+"""The front door: bad input gets one clear message and touches nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kindling import doctor, lock, run
+from kindling.doctor import Check
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KINDLING_CACHE", str(tmp_path / "cache"))
+
+    def never(*_: object, **__: object) -> int:
+        raise AssertionError("a playbook was started")
+
+    monkeypatch.setattr(run, "_playbook", never)
+    return tmp_path
+
+
+def test_an_unknown_key_is_named_with_the_closest_known_one(
+    capsys: pytest.CaptureFixture[str], own_folders: Path
+) -> None:
+    assert run.main(["up", "-e", "cluster_nmae=x"]) == 1
+    err = capsys.readouterr().err
+    assert "cluster_nmae" in err
+    assert "cluster_name" in err
+    assert "Traceback" not in err
+    assert not (own_folders / "state").exists()
+
+
+def test_an_unknown_inventory_is_told_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run.main(["up", "--inventory", "mars"]) == 1
+    assert "local" in capsys.readouterr().err
+
+
+def test_a_check_that_fails_stops_the_run_before_it_starts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Check("disk", "fail", "0.1 GiB free in /", "free some space")
+    monkeypatch.setattr(doctor, "critical", lambda _: [full])
+    assert run.main(["up"]) == 1
+    err = capsys.readouterr().err
+    assert "disk: 0.1 GiB free" in err
+    assert "next: free some space" in err
+
+
+def test_a_second_run_is_refused_and_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "critical", lambda _: [])
+    with lock.hold("cluster-up"):
+        assert run.main(["up"]) == 1
+    assert "cluster-up is already running" in capsys.readouterr().err
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, own_folders: Path
+) -> None:
+    monkeypatch.setattr(doctor, "critical", lambda _: [])
+    monkeypatch.setattr(run, "_playbook", lambda *_: 1 / 0)
+    assert run.main(["up"]) == 1
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError" in err
+    assert "Traceback" not in err
+    assert "Traceback" in (own_folders / "cache" / "error.log").read_text()

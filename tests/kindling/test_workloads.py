@@ -1,0 +1,131 @@
+"""When a workload is ready, and what is said of one that is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling import workloads
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
+from kindling.workloads import Workload, state
+
+
+def deployment(**status: int) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"generation": 2, "namespace": "shop", "name": "web"},
+        "spec": {"replicas": 2},
+        "status": {"observedGeneration": 2, **status},
+    }
+
+
+WEB = Workload("Deployment", "web", "shop")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}, ""),
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 1}, "1 of 2 pods ready"),
+        ({"replicas": 2, "updatedReplicas": 1, "readyReplicas": 2}, "1 of 2 pods ready"),
+        ({"replicas": 3, "updatedReplicas": 2, "readyReplicas": 3}, "old pods are still there"),
+        ({"observedGeneration": 1}, "not seen by its controller yet"),
+    ],
+)
+def test_a_deployment_is_ready_when_all_its_new_pods_are(
+    status: dict[str, int], words: str
+) -> None:
+    assert state(WEB, deployment(**status)) == words
+
+
+def test_what_is_not_there_is_said_to_be_absent() -> None:
+    assert state(WEB, None) == "is not there"
+
+
+def test_an_api_is_ready_when_it_is_available() -> None:
+    api = Workload("APIService", "v1beta1.metrics.k8s.io")
+    condition = {"type": "Available", "status": "False", "message": "no endpoints"}
+    assert state(api, {"status": {"conditions": [condition]}}) == "no endpoints"
+    assert state(api, {"status": {"conditions": [{**condition, "status": "True"}]}}) == ""
+
+
+def node(ready: str = "True", gpus: str = "2") -> dict[str, Any]:
+    return {
+        "kind": "Node",
+        "metadata": {"name": "n", "labels": {"kindling.dev/gpu-count": "2"}},
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready, "message": "no network"}],
+            "allocatable": {"nvidia.com/gpu": gpus},
+        },
+    }
+
+
+def test_a_node_is_ready_when_it_offers_the_gpus_that_it_promises() -> None:
+    n = Workload("Node", "n")
+    assert state(n, node()) == ""
+    assert state(n, node(gpus="0")) == "offers 0 of 2 nvidia.com/gpu"
+    assert state(n, node(ready="False")) == "no network"
+
+
+class FakeKubectl(Kubectl):
+    """Answers lists of items by kind."""
+
+    def __init__(self, answer: Callable[[str], list[dict[str, Any]]]) -> None:
+        super().__init__(Path("kubectl"), Path("kubeconfig"), "context")
+        object.__setattr__(self, "answer", answer)
+
+    def run(
+        self, *args: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        items = self.answer(args[1])  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(args, 0, json.dumps({"items": items}), "")
+
+    def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
+        return self.run(*args).stdout
+
+
+def pod(reason: str) -> dict[str, Any]:
+    waiting = {"reason": reason, "message": "because"}
+    return {
+        "metadata": {"name": "web-1"},
+        "status": {"containerStatuses": [{"state": {"waiting": waiting}}]},
+    }
+
+
+def test_a_wait_ends_at_its_bound_with_the_last_state_and_the_pods_reason() -> None:
+    def answer(kind: str) -> list[dict[str, Any]]:
+        return [pod("CrashLoopBackOff")] if kind == "pods" else [deployment(readyReplicas=1)]
+
+    with pytest.raises(KindlingError) as failure:
+        workloads.wait(FakeKubectl(answer), [WEB], timeout=0)
+    assert "Deployment shop/web: 0 of 2 pods ready" in failure.value.message
+    assert "pod shop/web-1: CrashLoopBackOff: because" in failure.value.message
+
+
+def test_a_wait_that_cannot_help_ends_at_once() -> None:
+    def answer(kind: str) -> list[dict[str, Any]]:
+        return [pod("ErrImageNeverPull")] if kind == "pods" else [deployment()]
+
+    with pytest.raises(KindlingError, match="waiting cannot help"):
+        workloads.wait(FakeKubectl(answer), [WEB], timeout=600)
+
+
+def test_all_are_waited_for_at_once_and_each_gets_its_time() -> None:
+    polls = 0
+
+    def answer(kind: str) -> list[dict[str, Any]]:
+        nonlocal polls
+        if kind == "pods":
+            return []
+        polls += 1
+        ready = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2 if polls > 1 else 0}
+        return [deployment(**ready), node()]
+
+    times = workloads.wait(FakeKubectl(answer), [WEB, Workload("Node", "*")], timeout=60)
+    assert times["Node *"] < times["Deployment shop/web"]

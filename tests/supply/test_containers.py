@@ -1,0 +1,81 @@
+"""Image archives under the names that kind and kubeadm look for."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from kindling.errors import KindlingError
+from kindling.supply.containers import retag
+from kindling.supply.elf import exit_zero
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    archive.addfile(info, io.BytesIO(data))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """What ``docker save`` of two images writes, other files included."""
+    file = tmp_path / "saved.tar"
+    manifest = [
+        {"Config": f"blobs/sha256/c{i}", "RepoTags": [f"kindling/{n}:1"], "Layers": [f"blobs/l{i}"]}
+        for i, n in enumerate(("etcd", "pause"))
+    ]
+    with tarfile.open(file, "w") as archive:
+        add(archive, "index.json", b"{}")
+        for name in ("blobs/sha256/c0", "blobs/sha256/c1", "blobs/l0", "blobs/l1"):
+            add(archive, name, name.encode())
+        add(archive, "manifest.json", json.dumps(manifest).encode())
+    return file
+
+
+def test_archives_name_all_images_first_where_kind_reads_them(saved: Path, tmp_path: Path) -> None:
+    target = tmp_path / "named.tar"
+    retag(
+        saved,
+        target,
+        {
+            "docker.io/kindling/etcd:1": "registry.k8s.io/etcd:3.6.8-0",
+            "docker.io/kindling/pause:1": "registry.k8s.io/pause:3.10",
+        },
+    )
+    with tarfile.open(target) as archive:
+        names = archive.getnames()
+        assert names[0] == "repositories"
+        assert "index.json" not in names, "containerd would read the old names in it"
+        repositories = json.load(archive.extractfile("repositories"))  # type: ignore[arg-type]
+        manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
+        layer = archive.extractfile("blobs/l1")
+        assert layer is not None
+        assert layer.read() == b"blobs/l1"
+    assert {repo: list(tags) for repo, tags in repositories.items()} == {
+        "registry.k8s.io/etcd": ["3.6.8-0"],
+        "registry.k8s.io/pause": ["3.10"],
+    }
+    assert [entry["RepoTags"] for entry in manifest] == [
+        ["registry.k8s.io/etcd:3.6.8-0"],
+        ["registry.k8s.io/pause:3.10"],
+    ]
+
+
+def test_the_probe_is_a_program_that_exits_with_zero(tmp_path: Path) -> None:
+    import platform
+
+    archive = tmp_path / "probe.tar"
+    exit_zero(archive, platform.machine())
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="fully_trusted")
+    assert subprocess.run([tmp_path / "probe"]).returncode == 0
+
+
+def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KindlingError, match="riscv64"):
+        exit_zero(tmp_path / "probe.tar", "riscv64")
