@@ -168,7 +168,9 @@ def _report(ours: list[float], bare: list[Bare], steps: list[dict[str, Any]]) ->
     print("\nshares of the last run")
     for task in sorted(last["tasks"], key=lambda task: -task["seconds"]):
         if task["seconds"] >= 0.2:
-            print(f"  {task['seconds'] / ours[-1]:6.1%}  {task['seconds']:5.1f}  {task['role']}: {task['task']}")
+            print(
+                f"  {task['seconds'] / ours[-1]:6.1%}  {task['seconds']:5.1f}  {task['role']}: {task['task']}"
+            )
     rest = ours[-1] - sum(task["seconds"] for task in last["tasks"])
     print(f"  {rest / ours[-1]:6.1%}  {rest:5.1f}  outside of tasks")
 

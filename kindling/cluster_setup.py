@@ -44,6 +44,9 @@ def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
     if whole and known:
         _refuse_changed_pools(wanted, known, found)
         started = _bring_back(engine, wanted, found, check=check)
+        if not (check and started):
+            # Nodes that were just restarted run before their API server does.
+            cluster.wait_for_api(kubectl(known))
         return {"changed": started, "facts": known, "notes": []}
     if check:
         return {"changed": True, "facts": {}, "notes": []}

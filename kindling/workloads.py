@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +27,10 @@ _NO_IMAGE = ("ImagePullBackOff", "ErrImagePull")
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment, DaemonSet, APIService or Node; the last two have no namespace.
+    """A Deployment, DaemonSet, APIService, Node or URL; the last three have no namespace.
 
     A Node is ready when its kubelet says so and it offers the GPUs that its label promises; the
-    name ``*`` stands for all nodes.
+    name ``*`` stands for all nodes. A URL, its name, is ready when it answers with 200.
     """
 
     kind: str
@@ -109,7 +111,7 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
 
 
 def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, str]:
-    kinds = sorted({workload.kind.lower() + "s" for workload in workloads})
+    kinds = sorted({w.kind.lower() + "s" for w in workloads if w.kind != "URL"})
     done = kubectl.run("get", ",".join(kinds), "--all-namespaces", "--output=json", timeout=20)
     if done.returncode:
         return dict.fromkeys(workloads, f"the API server says: {done.stderr.strip()[-200:]}")
@@ -118,12 +120,25 @@ def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, 
         (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item
         for item in items
     }
-    states = {w: state(w, live.get((w.kind, w.namespace, w.name))) for w in workloads}
+    states = {
+        w: _answer(w.name) if w.kind == "URL" else state(w, live.get((w.kind, w.namespace, w.name)))
+        for w in workloads
+    }
     for every in [w for w in workloads if w == Workload("Node", "*")]:
         nodes = {item["metadata"]["name"]: item for item in items if item["kind"] == "Node"}
         lacks = {name: _node_state(node) for name, node in nodes.items()}
         states[every] = "; ".join(f"{name} {why}" for name, why in lacks.items() if why)
     return {workload: words for workload, words in states.items() if words}
+
+
+def _answer(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return "" if answer.status == 200 else f"answers {answer.status}"
+    except urllib.error.HTTPError as error:
+        return f"answers {error.code}"
+    except OSError as error:
+        return f"does not answer: {getattr(error, 'reason', error)}"
 
 
 def _troubles(kubectl: Kubectl, lacking: Mapping[Workload, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ description:
   - One bounded wait for all of them; fails early where waiting cannot help.
 options:
   workloads:
-    description: Each with kind (Deployment, DaemonSet, APIService or Node), name and namespace.
+    description: Each with kind (Deployment, DaemonSet, APIService, Node or URL), name and namespace.
     type: list
     elements: dict
     required: true
@@ -59,7 +59,7 @@ from kindling import progress, workloads
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
-_KINDS = ["Deployment", "DaemonSet", "APIService", "Node"]
+_KINDS = ["Deployment", "DaemonSet", "APIService", "Node", "URL"]
 _WORKLOAD = {
     "kind": {"type": "str", "required": True, "choices": _KINDS},
     "name": {"type": "str", "required": True},

@@ -1,0 +1,159 @@
+"""`mirror` and `registry`, against a registry on loopback that serves the images built here.
+
+It serves them under their upstream names; only their digests are those of our builds, so the
+file of versions that these tests hand over is the real one with those digests in it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from conftest import Cluster
+
+from kindling import cluster as clusters
+from kindling.errors import KindlingError
+from kindling.supply import modes, versions
+from kindling.supply.containers import Engine
+from kindling.supply.recipes import Containers, Programs
+from kindling.supply.versions import Pinned, Versions
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real registry at 127.0.0.1, from Debian's package, unpacked and not installed."""
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        pytest.skip("the registry comes from a Debian package, which this host cannot fetch")
+    folder = tmp_path_factory.mktemp("registry")
+    subprocess.run(["apt-get", "download", "docker-registry"], cwd=folder, check=True,
+                   capture_output=True)  # fmt: skip
+    (package,) = folder.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", package, folder / "x"], check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\n"
+        f"http: {{addr: {address}}}\nlog: {{level: error}}\n"
+    )
+    process = subprocess.Popen(
+        [folder / "x" / "usr" / "bin" / "docker-registry", "serve", config],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while not modes.registry_answers(address):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    yield address
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster, registry: str) -> Iterator[Versions]:
+    """Our versions with the digests under which the registry serves our builds."""
+    known = versions.load()
+    facts = clusters.facts(cluster.name)
+    assert facts is not None
+    containers = Containers(known, Programs(known), cluster.engine)
+    built = {
+        "node": facts["node_image"],
+        "python": containers.python.built_ref,
+        "metrics-server": containers.addons["metrics-server"].built_ref,
+    }
+    pinned, names = {}, []
+    for name, ref in built.items():
+        upstream = known.images[name].upstream
+        repository, _, tag = upstream.split("/", 1)[1].rpartition(":")
+        name_there = f"{registry}/{repository}:{tag}"
+        cluster.engine.run("tag", ref, name_there)
+        cluster.engine.run("push", "--quiet", name_there, what="pushing to the test registry")
+        names.append(name_there)
+        pinned[name] = Pinned(upstream, digest_of(registry, repository, tag))
+    yield replace(known, images=pinned)
+    cluster.engine.run("rmi", *names)
+
+
+def digest_of(registry: str, repository: str, tag: str) -> str:
+    request = urllib.request.Request(
+        f"http://{registry}/v2/{repository}/manifests/{tag}",
+        method="HEAD",
+        headers={
+            "Accept": "application/vnd.oci.image.index.v1+json,"
+            "application/vnd.oci.image.manifest.v1+json,"
+            "application/vnd.docker.distribution.manifest.v2+json"
+        },
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return str(answer.headers["Docker-Content-Digest"])
+
+
+def forget(engine: Engine, refs: list[str]) -> None:
+    there = [ref for ref in refs if engine.has_image(ref)]
+    if there:
+        engine.run("rmi", "--force", *there)
+
+
+def supplier(cluster: Cluster, given: Versions) -> modes.Supplier:
+    return modes.Supplier(given, cluster.engine.docker, cluster.engine.host)
+
+
+def test_a_mirror_serves_upstream_names_by_digest(
+    cluster: Cluster, registry: str, served: Versions
+) -> None:
+    upstream = [image.upstream for image in served.images.values()]
+    forget(cluster.engine, upstream)
+    mode, why = modes.choose("auto", registry, served)
+    assert (mode, registry in why) == ("mirror", True)
+    supplied = supplier(cluster, served).supply(mode, why, registry)
+    assert set(upstream) <= set(supplied.made)
+    assert supplied.node_image == served.images["node"].upstream
+    assert supplied.pod_network == {"name": "kindnet", "enforces_network_policy": True}
+    assert all(cluster.engine.has_image(ref) for ref in upstream)
+    again = supplier(cluster, served).supply(mode, why, registry)
+    assert again.made == []
+    forget(cluster.engine, upstream)
+
+
+def test_a_registry_is_asked_under_the_names_in_the_file_of_versions(
+    cluster: Cluster, registry: str, served: Versions
+) -> None:
+    local = {
+        name: Pinned(f"{registry}/{image.upstream.split('/', 1)[1]}", image.digest)
+        for name, image in served.images.items()
+    }
+    given = replace(served, images=local)
+    mode, why = modes.choose("registry", "", given)
+    assert mode == "registry"
+    forget(cluster.engine, [image.upstream for image in local.values()])
+    supplied = supplier(cluster, given).supply(mode, why)
+    assert supplied.node_image == local["node"].upstream
+    assert cluster.engine.has_image(local["node"].upstream)
+
+
+def test_an_image_without_the_pinned_digest_is_refused(
+    cluster: Cluster, registry: str, served: Versions
+) -> None:
+    node = served.images["node"]
+    wrong = replace(
+        served, images={**served.images, "node": Pinned(node.upstream, "sha256:" + "0" * 64)}
+    )
+    forget(cluster.engine, [node.upstream])
+    with pytest.raises(KindlingError, match="pulling"):
+        supplier(cluster, wrong).supply("mirror", "", registry)
+    assert not cluster.engine.has_image(node.upstream)
+
+
+def test_a_mirror_that_does_not_answer_is_named_with_the_way_out(served: Versions) -> None:
+    with pytest.raises(KindlingError, match="127.0.0.1:1") as failure:
+        modes.choose("mirror", "127.0.0.1:1", served)
+    assert "packages" in failure.value.next_step
