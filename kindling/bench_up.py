@@ -155,8 +155,9 @@ def _report(ours: list[float], bare: list[Bare], steps: list[dict[str, Any]]) ->
     floors, serials = [b.floor for b in bare], [b.serial for b in bare]
     print("\nmedians of", len(ours), "runs, in seconds")
     print(f"  ours     {median(ours):6.1f}   of {', '.join(f'{v:.1f}' for v in ours)}")
-    print(f"  floor    {median(floors):6.1f}   kind create --wait {median([b.create for b in bare]):.1f}, "
-          f"processor time of charts {median([b.chart_cpu for b in bare]):.1f}")  # fmt: skip
+    create, cpu = median([b.create for b in bare]), median([b.chart_cpu for b in bare])
+    print(f"  floor    {median(floors):6.1f}   kind create --wait {create:.1f},", end=" ")
+    print(f"processor time of charts {cpu:.1f}")
     for chart in bare[0].charts:
         print(f"    {chart:<20} {median([b.charts[chart] for b in bare]):5.1f}")
     print(f"  serial   {median(serials):6.1f}")
@@ -168,9 +169,8 @@ def _report(ours: list[float], bare: list[Bare], steps: list[dict[str, Any]]) ->
     print("\nshares of the last run")
     for task in sorted(last["tasks"], key=lambda task: -task["seconds"]):
         if task["seconds"] >= 0.2:
-            print(
-                f"  {task['seconds'] / ours[-1]:6.1%}  {task['seconds']:5.1f}  {task['role']}: {task['task']}"
-            )
+            share, title = task["seconds"] / ours[-1], f"{task['role']}: {task['task']}"
+            print(f"  {share:6.1%}  {task['seconds']:5.1f}  {title}")
     rest = ours[-1] - sum(task["seconds"] for task in last["tasks"])
     print(f"  {rest / ours[-1]:6.1%}  {rest:5.1f}  outside of tasks")
 

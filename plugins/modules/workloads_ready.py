@@ -11,7 +11,7 @@ description:
   - One bounded wait for all of them; fails early where waiting cannot help.
 options:
   workloads:
-    description: Each with kind (Deployment, DaemonSet, APIService, Node or URL), name and namespace.
+    description: Each with kind (Deployment, DaemonSet, APIService, Node, URL), name, namespace.
     type: list
     elements: dict
     required: true

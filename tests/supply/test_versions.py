@@ -55,7 +55,7 @@ def test_every_image_has_a_folder_with_a_dockerfile() -> None:
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "versions.yml"
     file.write_text("kubernetes: v1.36.4\n")
-    with pytest.raises(KindlingError, match="versions.yml"):
+    with pytest.raises(KindlingError, match=r"versions\.yml"):
         versions.load(file)
 
 
