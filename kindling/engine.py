@@ -167,7 +167,7 @@ def stop() -> bool:
         _unmount_below(trace)
         shutil.rmtree(trace) if trace.is_dir() else trace.unlink()
     if there:
-        _remove_network_traces()
+        _remove_host_traces()
     socket_file = Path(host.removeprefix("unix://"))
     if there and socket_file.exists() and _is_stale(socket_file):
         socket_file.unlink()
@@ -191,8 +191,11 @@ def _unmount_below(folder: Path) -> None:
             subprocess.run(["umount", "--lazy", mount], capture_output=True)
 
 
-def _remove_network_traces() -> None:
-    """A stopped engine leaves its bridge and its chains of rules; no other engine runs here."""
+def _remove_host_traces() -> None:
+    """A stopped engine leaves a bridge, rules and empty folders; no other engine runs here."""
+    for folder in ("containerd/s", "containerd", "docker/plugins", "docker"):
+        with contextlib.suppress(OSError):
+            (Path("/run") / folder).rmdir()
     subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True)
     for tool in ("iptables", "ip6tables"):
         for table in ("nat", "filter"):
