@@ -22,6 +22,7 @@ from kindling.supply.versions import Pinned, Versions
 
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
 _PROBE_SECONDS = 4.0
+_NOT_YET = "(not made yet)"
 
 
 @dataclass
@@ -36,6 +37,13 @@ class Supplied:
     kubernetes_version: str
     pod_network: dict[str, object]
     made: list[str] = field(default_factory=list)
+
+
+def unknown(mode: str, why: str, versions: Versions) -> Supplied:
+    """What can be said of ``mode`` while no engine is there to ask."""
+    images = dict.fromkeys(("service", "metrics-server", "gpu-device-plugin"), _NOT_YET)
+    tool_paths = dict.fromkeys(("kind", "kubectl", "helm"), _NOT_YET)
+    return Supplied(mode, why, _NOT_YET, images, tool_paths, versions.kubernetes, {}, [])
 
 
 def choose(wanted: str, mirror: str, versions: Versions, running: str = "") -> tuple[str, str]:
@@ -97,11 +105,13 @@ def registry_answers(host: str) -> bool:
 class Supplier:
     """Fetches or builds everything for one mode; what is there already costs nothing."""
 
-    def __init__(self, versions: Versions, docker: Path, host: str) -> None:
+    def __init__(self, versions: Versions, docker: Path, host: str, check: bool = False) -> None:
+        """With ``check`` nothing is made; ``Supplied.made`` tells what would be."""
         self._versions = versions
         self._programs = Programs(versions)
         self._store = Store(paths.cache_dir() / "store")
         self._docker, self._host = docker, host
+        self._check = check
         self._made: list[str] = []
         self._before_build: Callable[[], None] = lambda: None
         self._prepared = False
@@ -113,7 +123,8 @@ class Supplier:
 
         ``before_build`` is called once if anything must be built.
         """
-        self._store.clean_work()
+        if not self._check:
+            self._store.clean_work()
         self._before_build = before_build
         if mode == "packages":
             return self._from_packages(why)
@@ -133,7 +144,7 @@ class Supplier:
         return Supplied(
             "packages",
             why,
-            (self._store.path(node) / "image.ref").read_text(),
+            self._node_ref(node),
             {"service": service.ref, **{n: image.ref for n, image in containers.addons.items()}},
             {name: str(path or self._built(name)) for name, path in found.items()},
             versions.kubernetes,
@@ -165,6 +176,10 @@ class Supplier:
             self._made,
         )
 
+    def _node_ref(self, node: Step) -> str:
+        file = self._store.path(node) / "image.ref"
+        return file.read_text() if file.exists() else _NOT_YET
+
     def _catalogue(self) -> dict[str, tools.Tool]:
         return tools.catalogue(self._versions.kubernetes, self._versions.tools)
 
@@ -182,13 +197,18 @@ class Supplier:
     def _pull(self, engine: Engine, image: Pinned, mirror: str) -> None:
         if engine.has_image(image.upstream):
             return
+        self._made.append(image.upstream)
+        if self._check:
+            return
         source = f"{mirror}/{image.ref.split('/', 1)[1]}" if mirror else image.ref
         with progress.step(f"pull {image.upstream}"):
             engine.run("pull", "--quiet", source, what=f"pulling {source}")
             engine.run("tag", source, image.upstream)
-        self._made.append(image.upstream)
 
     def _build(self, steps: list[Step]) -> None:
+        if self._check:
+            self._made += [step.name for step in wanted(steps, self._store)]
+            return
         if wanted(steps, self._store) and not self._prepared:
             self._before_build()
             self._prepared = True

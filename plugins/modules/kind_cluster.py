@@ -86,6 +86,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from kindling import cluster_setup
+from kindling.engine import answers
 from kindling.errors import KindlingError
 from kindling.supply.containers import Engine
 
@@ -119,6 +120,8 @@ def _run(params: dict[str, object], *, check: bool) -> dict[str, object]:
     if params["state"] == "absent":
         return cluster_setup.absent(name, check=check)
     engine = Engine(Path(str(params["docker"])), str(params["host"]))
+    if check and not answers(engine.docker, engine.host):
+        return {"changed": True, "facts": {}, "notes": []}
     wanted = cluster_setup.Wanted(
         name=name,
         **{key: params[key] for key in ("node_image", "ports", "tools", "about")},

@@ -81,9 +81,10 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from kindling.cluster import facts
+from kindling.engine import answers
 from kindling.engine_setup import install_build_packages
 from kindling.errors import KindlingError
-from kindling.supply.modes import MODES, Supplier, choose
+from kindling.supply.modes import MODES, Supplier, choose, unknown
 from kindling.supply.versions import load
 
 
@@ -97,14 +98,17 @@ def main() -> None:
             "versions_file": {"type": "path", "required": True},
             "docker": {"type": "path", "required": True},
             "host": {"type": "str", "required": True},
-        }
+        },
+        supports_check_mode=True,
     )
     params = module.params
     try:
         versions = load(Path(params["versions_file"]))
         running = (facts(params["cluster"]) or {}).get("supply", "")
         mode, why = choose(params["mode"], params["mirror"], versions, running)
-        supplier = Supplier(versions, Path(params["docker"]), params["host"])
+        if module.check_mode and not answers(Path(params["docker"]), params["host"]):
+            module.exit_json(changed=True, **asdict(unknown(mode, why, versions)))
+        supplier = Supplier(versions, Path(params["docker"]), params["host"], module.check_mode)
         mirror = params["mirror"] if mode == "mirror" else ""
         supplied = supplier.supply(mode, why, mirror, before_build=install_build_packages)
     except KindlingError as error:

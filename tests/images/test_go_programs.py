@@ -11,12 +11,16 @@ from kindling import paths
 from kindling.supply import golang
 from kindling.supply.store import Store
 
+ABSENT = "the toolchain is fetched by: nox -s cluster-up -- -e images_supply=packages"
+
 
 def test_the_go_programs_pass_their_own_tests_and_vet() -> None:
     step = golang.toolchain()
     store = Store(paths.cache_dir() / "store")
     if not store.has(step):
-        pytest.skip("the Go toolchain is fetched by: nox -s cluster-up -- -e images_supply=packages")
+        pytest.skip(
+            "the Go toolchain is fetched by: nox -s cluster-up -- -e images_supply=packages"
+        )
     go = store.path(step)
     for words in (["vet"], ["test"]):
         done = subprocess.run(
@@ -33,7 +37,9 @@ def test_every_go_file_is_formatted() -> None:
     step = golang.toolchain()
     store = Store(paths.cache_dir() / "store")
     if not store.has(step):
-        pytest.skip("the Go toolchain is fetched by: nox -s cluster-up -- -e images_supply=packages")
+        pytest.skip(
+            "the Go toolchain is fetched by: nox -s cluster-up -- -e images_supply=packages"
+        )
     gofmt = store.path(step) / "go" / "bin" / "gofmt"
     done = subprocess.run([gofmt, "-l", golang.MODULES], capture_output=True, text=True, check=True)
     assert done.stdout == ""
