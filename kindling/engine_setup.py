@@ -18,7 +18,15 @@ from kindling.supply.versions import load
 
 # What moby's daemon still speaks; older clients are refused by it.
 _OLDEST_CLIENT = (25, 0, 0)
-_BUILD_PACKAGES = ("gcc", "libc6-dev", "libseccomp-dev", "pkg-config", "mmdebstrap")
+_BUILD_PACKAGES = (
+    "gcc",
+    "libc6-dev",
+    "libseccomp-dev",
+    "pkg-config",
+    "mmdebstrap",
+    # On Ubuntu mmdebstrap cannot check Debian's signatures without it.
+    "debian-archive-keyring",
+)
 
 
 def present(source: str, *, check: bool) -> dict[str, Any]:
