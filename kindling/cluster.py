@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import yaml
 from kindling import engine as engines
 from kindling import paths
 from kindling.errors import KindlingError
-from kindling.supply import command
+from kindling.processes import alive
 from kindling.supply.containers import Engine
 
 _LABEL = "io.x-k8s.kind.cluster"
@@ -144,21 +147,73 @@ def needs_cgroup_v1_patch(engine: Engine) -> bool:
     return engine.run("info", "--format={{.CgroupVersion}}").strip() == "1"
 
 
-def create(engine: Engine, kind: Path, name: str, image: str, config: str) -> Path:
-    """Make the cluster and return its kubeconfig. Nodes may still be getting ready."""
+def begin(engine: Engine, kind: Path, name: str, image: str, config: str) -> int:
+    """Start ``kind create cluster`` and return its pid; ``joined`` waits for its end."""
     folder = paths.state_dir(name)
     folder.mkdir(parents=True, exist_ok=True)
-    kubeconfig = folder / "kubeconfig"
-    command.run(
-        [kind, "create", "cluster", f"--name={name}", f"--image={image}",
-         f"--kubeconfig={kubeconfig}", "--config=-"],
-        env={**engine.env, "KUBECONFIG": str(kubeconfig)},
-        stdin=config,
-        what="kind create cluster",
-        next_step="nox -s doctor",
-    )  # fmt: skip
-    kubeconfig.chmod(0o600)
-    return kubeconfig
+    source = folder / "kind.yaml"
+    source.write_text(config)
+    with (folder / "kind.log").open("wb") as log:
+        process = subprocess.Popen(
+            [kind, "create", "cluster", f"--name={name}", f"--image={image}",
+             f"--kubeconfig={folder / 'kind.kubeconfig'}", f"--config={source}"],
+            env={**os.environ, **engine.env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process.pid
+
+
+def early_kubeconfig(engine: Engine, name: str) -> Path | None:
+    """The kubeconfig as soon as the control plane has one, which is before workers join."""
+    node = f"{name}-control-plane"
+    try:
+        admin = yaml.safe_load(engine.run("exec", node, "cat", "/etc/kubernetes/admin.conf"))
+        port = engine.run("port", node, "6443/tcp").split()[0]
+        user = admin["users"][0]["user"]
+        admin["clusters"][0]["cluster"]["server"] = f"https://{port}"
+        authority = admin["clusters"][0]["cluster"]
+    except (KindlingError, yaml.YAMLError, LookupError, TypeError):
+        return None
+    entry = context(name)
+    file = paths.state_dir(name) / "kubeconfig"
+    file.touch(mode=0o600)
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": entry,
+                "clusters": [{"name": entry, "cluster": authority}],
+                "users": [{"name": entry, "user": user}],
+                "contexts": [{"name": entry, "context": {"cluster": entry, "user": entry}}],
+            }
+        )
+    )
+    return file
+
+
+def wait_for_kind(name: str, pid: int, until: Callable[[], bool], seconds: float = 600) -> None:
+    """Wait until ``until`` answers true.
+
+    Raises KindlingError with kind's last words when kind ended without it, or at the bound.
+    """
+    deadline = time.monotonic() + seconds
+    while not until():
+        ended = not alive(pid)
+        if ended and until():
+            return
+        if ended or time.monotonic() > deadline:
+            log = paths.state_dir(name) / "kind.log"
+            words = "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-16:])
+            raise KindlingError(
+                f"kind create cluster failed:\n  {words}", next_step="nox -s doctor"
+            )
+        time.sleep(0.2)
+
+
+def finished(name: str) -> bool:
+    """Whether kind has done all it does: writing its kubeconfig comes last."""
+    return (paths.state_dir(name) / "kind.kubeconfig").exists()
 
 
 def delete(engine: Engine, name: str) -> bool:

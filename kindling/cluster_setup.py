@@ -182,11 +182,32 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         withheld_capabilities=cluster.withheld_capabilities(),
         simulate_gpus=wanted.about["gpu_mode"] == "simulated",
     )
-    with progress.step("kind create cluster", wanted.node_image):
-        cluster.create(engine, Path(wanted.tools["kind"]), name, wanted.node_image, config)
+    (paths.state_dir(name) / "kind.kubeconfig").unlink(missing_ok=True)
+    with progress.step("kind: control plane", wanted.node_image):
+        pid = cluster.begin(engine, Path(wanted.tools["kind"]), name, wanted.node_image, config)
+        cluster.record(name, {**known, "complete": False, "kind_pid": pid})
+        cluster.wait_for_kind(name, pid, lambda: _control_plane_stands(engine, known))
+    return {"changed": True, "facts": {**known, "complete": False}, "notes": notes}
+
+
+def _control_plane_stands(engine: Engine, known: Mapping[str, Any]) -> bool:
+    """Whether releases can be installed: kind has applied its own manifests by then."""
+    if cluster.early_kubeconfig(engine, known["name"]) is None:
+        return False
+    storage = ("deployment", "local-path-provisioner", "--namespace=local-path-storage")
+    return kubectl(known).run("get", *storage, timeout=10).returncode == 0
+
+
+def joined(name: str, *, check: bool) -> dict[str, Any]:
+    """Wait until all nodes have joined, and record that the cluster is whole."""
+    known = cluster.facts(name)
+    if known is None or known["complete"] or check:
+        return {"changed": False}
+    with progress.step("kind: workers join"):
+        cluster.wait_for_kind(name, known.pop("kind_pid"), lambda: cluster.finished(name))
     known["complete"] = True
     cluster.record(name, known)
-    return {"changed": True, "facts": known, "notes": notes}
+    return {"changed": True}
 
 
 def kubectl(known: Mapping[str, Any]) -> Kubectl:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from kindling import paths
 from kindling.errors import KindlingError
+from kindling.processes import alive
 from kindling.supply import command
 from kindling.supply.elf import exit_zero
 
@@ -252,12 +253,5 @@ def _end(pids: list[int]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         deadline = time.monotonic() + _STOP_SECONDS
-        while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.05)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

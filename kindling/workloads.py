@@ -91,8 +91,9 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
         lacking = _lacking(kubectl, workloads)
         elapsed = time.monotonic() - began
         for workload in workloads:
-            if workload not in lacking:
-                ready.setdefault(str(workload), round(elapsed, 1))
+            if workload not in lacking and str(workload) not in ready:
+                ready[str(workload)] = round(elapsed, 1)
+                progress.emit(str(workload), "done", seconds=elapsed)
         if not lacking:
             return ready
         if poll % _LOOK_AT_PODS == 0 or elapsed > timeout:

@@ -12,9 +12,11 @@ description:
   - What an interrupted run left is removed and made again.
 options:
   state:
-    description: Whether the cluster shall run.
+    description:
+      - Whether the cluster shall run. C(present) returns once the control plane of a new cluster
+        takes releases; C(joined) waits until its workers have joined.
     type: str
-    choices: [present, absent]
+    choices: [present, joined, absent]
     default: present
   name:
     description: Name of the cluster.
@@ -95,7 +97,11 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {
+                "type": "str",
+                "choices": ["present", "joined", "absent"],
+                "default": "present",
+            },
             "name": {"type": "str", "required": True},
             "docker": {"type": "path"},
             "host": {"type": "str"},
@@ -119,6 +125,8 @@ def _run(params: dict[str, object], *, check: bool) -> dict[str, object]:
     name = str(params["name"])
     if params["state"] == "absent":
         return cluster_setup.absent(name, check=check)
+    if params["state"] == "joined":
+        return cluster_setup.joined(name, check=check)
     engine = Engine(Path(str(params["docker"])), str(params["host"]))
     if check and not answers(engine.docker, engine.host):
         return {"changed": True, "facts": {}, "notes": []}
