@@ -175,7 +175,9 @@ def install(packages: list[str]) -> list[str]:
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     wait = "-o=DPkg::Lock::Timeout=120"
     with progress.step(f"install {', '.join(missing)}"):
-        command.run(["dpkg", "--configure", "--pending"], env=env, what="dpkg --configure")
+        if command.run(["dpkg", "--audit"]).strip():
+            # A killed run left packages unpacked; apt refuses to go on over them.
+            command.run(["dpkg", "--configure", "--pending"], env=env, what="dpkg --configure")
         command.run(["apt-get", wait, "--quiet", "update"], env=env, what="apt-get update")
         command.run(
             ["apt-get", wait, "--quiet", "--yes", "--no-install-recommends", "install", *missing],
