@@ -14,13 +14,17 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	pluginapi "k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1"
 )
 
-const retryEvery = 500 * time.Millisecond
+const (
+	retryEvery = 500 * time.Millisecond
+	// A kubelet calls back at once after a registration.
+	followWithin   = 10 * time.Second
+	lookAgainAfter = time.Minute
+)
 
 func main() {
 	node := flag.String("node-name", os.Getenv("NODE_NAME"), "the node that this runs on")
@@ -75,56 +79,33 @@ func prepare(
 	}
 }
 
-// Run serves and registers, again whenever the kubelet restarts, until ctx ends.
+// Run serves the devices and keeps one kubelet following them, until ctx ends.
 //
-// A kubelet that starts empties its folder of plugin sockets and makes its own anew.
+// It registers only while no kubelet follows. A kubelet that restarts drops its stream and empties
+// its folder of plugin sockets; one that is registered with twice in a row may drop the second
+// stream when it notices the end of the first. Either way the end of the stream tells.
 func Run(ctx context.Context, logger *slog.Logger, plugin *Plugin, dir string) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return err
-	}
-	defer watcher.Close()
-	if err := watcher.Add(dir); err != nil {
+	if err := plugin.Start(); err != nil {
 		return err
 	}
 	defer plugin.Stop()
 	kubelet := filepath.Join(dir, "kubelet.sock")
 	for {
-		plugin.Stop()
-		if err := plugin.Start(); err != nil {
-			return err
-		}
-		if err := plugin.Register(ctx, kubelet); err != nil {
-			logger.Warn("the kubelet is asked again", "error", err.Error())
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(retryEvery):
-				continue
+		if !plugin.Followed() {
+			if err := plugin.Offer(ctx, kubelet); err != nil {
+				logger.Warn("the kubelet is asked again", "error", err.Error())
+			} else {
+				logger.Info("registered", "devices", plugin.devices)
+				plugin.AwaitChange(ctx, followWithin)
 			}
+		} else {
+			plugin.AwaitChange(ctx, lookAgainAfter)
 		}
-		logger.Info("registered", "devices", plugin.devices)
-		if !restarted(ctx, watcher, kubelet, plugin.socket) {
-			return nil
-		}
-		logger.Info("the kubelet restarted")
-	}
-}
-
-// restarted blocks until the kubelet's socket is made anew or the plugin's is gone; false when ctx ended.
-func restarted(ctx context.Context, watcher *fsnotify.Watcher, kubelet, own string) bool {
-	for {
+		// A kubelet takes note of a stream's end in this time, before it is registered with again.
 		select {
 		case <-ctx.Done():
-			return false
-		case event := <-watcher.Events:
-			if event.Name == kubelet && event.Has(fsnotify.Create) {
-				return true
-			}
-			// Looked at again: the event may be that of the socket of an earlier start.
-			if _, err := os.Stat(own); event.Name == own && os.IsNotExist(err) {
-				return true
-			}
+			return nil
+		case <-time.After(retryEvery):
 		}
 	}
 }

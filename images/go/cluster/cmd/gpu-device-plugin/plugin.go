@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -21,8 +23,10 @@ type Plugin struct {
 	resource string
 	devices  []string
 	socket   string
-	stop     chan struct{}
 	server   *grpc.Server
+	// Open streams on which a kubelet follows the devices, and a word whenever their number changes.
+	followers atomic.Int32
+	changed   chan struct{}
 }
 
 // NewPlugin has count devices, whose names are the same whenever the plugin starts on node.
@@ -35,6 +39,7 @@ func NewPlugin(resource, node string, count int, dir string) *Plugin {
 		resource: resource,
 		devices:  devices,
 		socket:   filepath.Join(dir, "kindling-gpu.sock"),
+		changed:  make(chan struct{}, 1),
 	}
 }
 
@@ -53,7 +58,6 @@ func (p *Plugin) Start() error {
 	if err != nil {
 		return err
 	}
-	p.stop = make(chan struct{})
 	p.server = grpc.NewServer()
 	pluginapi.RegisterDevicePluginServer(p.server, p)
 	go func() { _ = p.server.Serve(listener) }()
@@ -65,14 +69,20 @@ func (p *Plugin) Stop() {
 	if p.server == nil {
 		return
 	}
-	close(p.stop)
 	p.server.Stop()
 	p.server = nil
 	_ = os.Remove(p.socket)
 }
 
-// Register tells the kubelet that listens at kubeletSocket about the plugin.
-func (p *Plugin) Register(ctx context.Context, kubeletSocket string) error {
+// Offer tells the kubelet that listens at kubeletSocket about the plugin, after serving anew where
+// a kubelet that started has removed the plugin's socket.
+func (p *Plugin) Offer(ctx context.Context, kubeletSocket string) error {
+	if _, err := os.Stat(p.socket); os.IsNotExist(err) {
+		p.Stop()
+		if err := p.Start(); err != nil {
+			return err
+		}
+	}
 	connection, err := grpc.NewClient(
 		"unix://"+kubeletSocket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -88,6 +98,28 @@ func (p *Plugin) Register(ctx context.Context, kubeletSocket string) error {
 	return err
 }
 
+// Followed is whether a kubelet follows the devices now.
+func (p *Plugin) Followed() bool {
+	return p.followers.Load() > 0
+}
+
+// AwaitChange blocks until a kubelet has begun or ceased to follow, at most for the time given.
+func (p *Plugin) AwaitChange(ctx context.Context, atMost time.Duration) {
+	select {
+	case <-p.changed:
+	case <-ctx.Done():
+	case <-time.After(atMost):
+	}
+}
+
+func (p *Plugin) follow(difference int32) {
+	p.followers.Add(difference)
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
 // GetDevicePluginOptions asks for neither preferred allocation nor a call before start.
 func (p *Plugin) GetDevicePluginOptions(
 	context.Context, *pluginapi.Empty,
@@ -99,6 +131,8 @@ func (p *Plugin) GetDevicePluginOptions(
 func (p *Plugin) ListAndWatch(
 	_ *pluginapi.Empty, stream grpc.ServerStreamingServer[pluginapi.ListAndWatchResponse],
 ) error {
+	p.follow(1)
+	defer p.follow(-1)
 	response := &pluginapi.ListAndWatchResponse{}
 	for _, id := range p.devices {
 		response.Devices = append(response.Devices, &pluginapi.Device{ID: id, Health: pluginapi.Healthy})
@@ -106,10 +140,7 @@ func (p *Plugin) ListAndWatch(
 	if err := stream.Send(response); err != nil {
 		return err
 	}
-	select {
-	case <-p.stop:
-	case <-stream.Context().Done():
-	}
+	<-stream.Context().Done()
 	return nil
 }
 

@@ -15,68 +15,143 @@ import (
 	pluginapi "k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1"
 )
 
-// kubelet is the kubelet's side of registration.
+// kubelet is the kubelet's side: it takes registrations and follows the devices of each.
 type kubelet struct {
 	pluginapi.UnimplementedRegistrationServer
 
-	registered chan *pluginapi.RegisterRequest
+	dir        string
+	server     *grpc.Server
+	registered chan registration
+}
+
+// registration is one that the kubelet took; closing connection drops the plugin.
+type registration struct {
+	request    *pluginapi.RegisterRequest
+	connection *grpc.ClientConn
+	devices    []*pluginapi.Device
 }
 
 func (k *kubelet) Register(_ context.Context, r *pluginapi.RegisterRequest) (*pluginapi.Empty, error) {
-	k.registered <- r
+	connection, err := grpc.NewClient(
+		"unix://"+filepath.Join(k.dir, r.Endpoint), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	// As a real kubelet's, this stream outlives the call.
+	stream, err := pluginapi.NewDevicePluginClient(connection).ListAndWatch(context.Background(), &pluginapi.Empty{})
+	if err != nil {
+		return nil, err
+	}
+	listed, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	k.registered <- registration{r, connection, listed.Devices}
 	return &pluginapi.Empty{}, nil
 }
 
-func startKubelet(t *testing.T, dir string) (*kubelet, *grpc.Server) {
+// startKubelet does as a kubelet that starts: it removes all sockets, then listens on its own.
+func startKubelet(t *testing.T, dir string) *kubelet {
 	t.Helper()
-	socket := filepath.Join(dir, "kubelet.sock")
-	_ = os.Remove(socket)
-	listener, err := net.Listen("unix", socket)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, k := grpc.NewServer(), &kubelet{registered: make(chan *pluginapi.RegisterRequest, 8)}
-	pluginapi.RegisterRegistrationServer(server, k)
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-	return k, server
+	for _, entry := range entries {
+		_ = os.Remove(filepath.Join(dir, entry.Name()))
+	}
+	listener, err := net.Listen("unix", filepath.Join(dir, "kubelet.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kubelet{dir: dir, server: grpc.NewServer(), registered: make(chan registration, 8)}
+	pluginapi.RegisterRegistrationServer(k.server, k)
+	go func() { _ = k.server.Serve(listener) }()
+	t.Cleanup(k.server.Stop)
+	return k
 }
 
-func await(t *testing.T, k *kubelet) *pluginapi.RegisterRequest {
+// kill ends the kubelet and its connections, as the end of a process does.
+func (k *kubelet) kill(r registration) {
+	k.server.Stop()
+	_ = r.connection.Close()
+}
+
+func await(t *testing.T, k *kubelet) registration {
 	t.Helper()
 	select {
-	case request := <-k.registered:
-		return request
+	case registered := <-k.registered:
+		if len(registered.devices) != 2 {
+			t.Errorf("the kubelet was told of %v", registered.devices)
+		}
+		return registered
 	case <-time.After(10 * time.Second):
 		t.Fatal("the plugin did not register")
-		return nil
+		return registration{}
+	}
+}
+
+// start runs a plugin with two devices; the function that it returns ends it.
+func start(t *testing.T, dir string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	plugin := NewPlugin("nvidia.com/gpu", "node", 2, dir)
+	go func() { ended <- Run(ctx, logger, plugin, dir) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
 func TestRegistersAgainWhenTheKubeletRestarts(t *testing.T) {
 	dir := t.TempDir()
-	first, server := startKubelet(t, dir)
-	plugin := NewPlugin("nvidia.com/gpu", "node", 2, dir)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
-	go func() { ended <- Run(ctx, logger, plugin, dir) }()
-
-	request := await(t, first)
+	first := startKubelet(t, dir)
+	stop := start(t, dir)
+	registered := await(t, first)
+	request := registered.request
 	if request.ResourceName != "nvidia.com/gpu" || request.Version != pluginapi.Version {
 		t.Errorf("registered %v", request)
 	}
-	server.Stop()
-	second, _ := startKubelet(t, dir)
-	if again := await(t, second); again.Endpoint != request.Endpoint {
+	first.kill(registered)
+	second := startKubelet(t, dir)
+	if again := await(t, second).request; again.Endpoint != request.Endpoint {
 		t.Errorf("registered again at %s, not %s", again.Endpoint, request.Endpoint)
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	stop()
 	if _, err := os.Stat(filepath.Join(dir, request.Endpoint)); !os.IsNotExist(err) {
 		t.Error("the plugin's socket is still there after its end")
+	}
+}
+
+func TestRegistersAgainWhenTheKubeletDropsItsStream(t *testing.T) {
+	dir := t.TempDir()
+	k := startKubelet(t, dir)
+	defer start(t, dir)()
+	_ = await(t, k).connection.Close()
+	await(t, k)
+}
+
+func TestRegistersOnceWhileTheKubeletFollows(t *testing.T) {
+	dir := t.TempDir()
+	k := startKubelet(t, dir)
+	defer start(t, dir)()
+	await(t, k)
+	// A kubelet's socket that appears may be that of the kubelet which follows already. It would
+	// take the end of the first registration's stream for the end of the second's.
+	socket := filepath.Join(dir, "kubelet.sock")
+	for _, rename := range [][2]string{{socket, socket + ".away"}, {socket + ".away", socket}} {
+		if err := os.Rename(rename[0], rename[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-k.registered:
+		t.Error("the plugin registered again with a kubelet that follows it")
+	case <-time.After(4 * retryEvery):
 	}
 }
 
