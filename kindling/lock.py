@@ -12,9 +12,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from kindling import paths
 from kindling.errors import KindlingError
+from kindling.processes import parent_of
 
 VARIABLE = "KINDLING_RUN_ID"
 _PATIENCE_SECONDS = 5.0
@@ -28,28 +30,33 @@ class Run:
     command: str
     pid: int
     since: str
+    parent: int = 0
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether what started it, as a rule nox, was killed and left it behind."""
+        return bool(self.parent) and parent_of(self.pid) not in (self.parent, None)
 
 
 @contextlib.contextmanager
 def hold(command: str, file: Path | None = None) -> Iterator[Run]:
     """Hold the lock while the block runs.
 
-    Processes that a killed run left are ended first. Raises KindlingError, and touches
-    nothing, while another run is alive.
+    What a killed run left is ended first, the run itself included where only nox was killed.
+    Raises KindlingError, and touches nothing, while another run is alive.
     """
     file = file or paths.state_root() / "run.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy(_read(file)) from None
+        holder = _read(file)
+        if not _locked(lock) and not (holder and holder.abandoned and _end(holder, lock)):
+            raise _busy(holder)
         earlier = _read(file)
         if earlier is not None:
             ended = end_processes(earlier.id)
             if ended:
                 print(f"ended {ended} processes that an interrupted {earlier.command} left")
-        run = Run(uuid.uuid4().hex, command, os.getpid(), time.strftime("%H:%M:%S"))
+        run = Run(uuid.uuid4().hex, command, os.getpid(), time.strftime("%H:%M:%S"), os.getppid())
         lock.truncate(0)
         lock.write(json.dumps(run.__dict__))
         lock.flush()
@@ -58,6 +65,27 @@ def hold(command: str, file: Path | None = None) -> Iterator[Run]:
         finally:
             end_processes(run.id)
             lock.truncate(0)
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end(holder: Run, lock: TextIO) -> bool:
+    """End a run that was left behind; whether its lock is ours now."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(holder.pid, number)
+        deadline = time.monotonic() + 2 * _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if _locked(lock):
+                return True
+            time.sleep(0.05)
+    return False
 
 
 def end_processes(run_id: str) -> int:

@@ -7,7 +7,19 @@ from pathlib import Path
 
 def alive(pid: int) -> bool:
     """Whether ``pid`` runs; one that has ended and was not yet waited for does not."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] != "Z"
+
+
+def parent_of(pid: int) -> int | None:
+    """The parent of ``pid``, or None where there is no such process."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name, which may hold spaces: state, parent, …"""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        return False
+        return []

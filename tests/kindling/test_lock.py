@@ -14,6 +14,7 @@ import pytest
 
 from kindling import lock
 from kindling.errors import KindlingError
+from kindling.processes import alive
 
 
 def sleeper(run_id: str | None) -> subprocess.Popen[bytes]:
@@ -53,6 +54,37 @@ def test_what_a_killed_run_left_is_ended_and_nothing_else(tmp_path: Path) -> Non
         for process in (left, other, plain):
             process.kill()
             process.wait()
+
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from kindling import lock
+if os.fork():
+    time.sleep(60)
+with lock.hold("cluster-up", Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_run_whose_nox_was_killed_is_ended(tmp_path: Path) -> None:
+    file = tmp_path / "run.lock"
+    nox = subprocess.Popen([sys.executable, "-c", HOLDER, file], stdout=subprocess.PIPE)
+    assert nox.stdout is not None
+    assert nox.stdout.readline() == b"held\n"
+    with (
+        pytest.raises(KindlingError, match="cluster-up is already running"),
+        lock.hold("cluster-up", file),
+    ):
+        pass
+    nox.kill()
+    nox.wait()
+    left = json.loads(file.read_text())["pid"]
+    with lock.hold("cluster-down", file) as run:
+        assert not alive(left)
+        assert json.loads(file.read_text())["id"] == run.id
+    nox.stdout.close()
 
 
 def test_a_run_leaves_no_process_and_no_record(tmp_path: Path) -> None:
