@@ -75,7 +75,15 @@ def _module(session: nox.Session, lock: str, *words: str) -> None:
     env = {
         "PYTHONPATH": str(HERE),
         "PYTHONDONTWRITEBYTECODE": "1",
+        # What the tools keep goes with our caches, not into the user's own folders.
         "VIRTUALENV_OVERRIDE_APP_DATA": str(CACHE / "virtualenv"),
+        "ANSIBLE_HOME": str(CACHE / "ansible"),
+        "ANSIBLE_REMOTE_TMP": str(CACHE / "ansible" / "tmp"),
+        "BUILDX_CONFIG": str(CACHE / "buildx"),
+        "KUBECACHEDIR": str(CACHE / "kube"),
+        "HELM_CACHE_HOME": str(CACHE / "helm"),
+        "HELM_CONFIG_HOME": str(CACHE / "helm"),
+        "HELM_DATA_HOME": str(CACHE / "helm"),
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
     finished = folder / "finished"

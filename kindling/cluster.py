@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -99,8 +100,12 @@ def kind_config(
     cgroup_v1: bool,
     withheld_capabilities: bool,
     simulate_gpus: bool = False,
+    registry_hosts: Path | None = None,
 ) -> str:
-    """Kind's configuration as YAML; patches only for traits that the machine has."""
+    """Kind's configuration as YAML; patches only for traits that the machine has.
+
+    ``registry_hosts`` is a folder that tells containerd where to pull from; see ``write_mirror``.
+    """
     kubelet: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -136,10 +141,36 @@ def kind_config(
             }
         for _ in range(pool.get("count", 1)):
             node: dict[str, Any] = {"role": pool["role"], "labels": labels}
+            if registry_hosts:
+                node["extraMounts"] = [
+                    {
+                        "hostPath": str(registry_hosts),
+                        "containerPath": "/etc/containerd/certs.d",
+                        "readOnly": True,
+                    }
+                ]
             if pool["role"] == "control-plane" and mappings:
                 node["extraPortMappings"], mappings = mappings, []
             config["nodes"].append(node)
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def write_mirror(name: str, mirror: str) -> Path:
+    """Make containerd on the nodes ask ``mirror`` (host and port) first, whatever the registry.
+
+    Returns the folder for ``kind_config``. A company's authority goes along where the environment
+    names one.
+    """
+    folder = paths.state_dir(name) / "certs.d"
+    every = folder / "_default"
+    every.mkdir(parents=True, exist_ok=True)
+    lines = [f'[host."https://{mirror}"]', '  capabilities = ["pull", "resolve"]']
+    bundle = Path(os.environ.get("SSL_CERT_FILE") or "/nonexistent")
+    if bundle.is_file():
+        shutil.copyfile(bundle, every / "ca.crt")
+        lines.append('  ca = "/etc/containerd/certs.d/_default/ca.crt"')
+    (every / "hosts.toml").write_text("\n".join(lines) + "\n")
+    return folder
 
 
 def needs_cgroup_v1_patch(engine: Engine) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from kindling import engine as engines
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.supply.containers import Engine, retag
+from kindling.supply.modes import is_loopback
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Wanted:
     ports: Mapping[str, int]
     tools: Mapping[str, str]
     about: Mapping[str, Any]
+    mirror: str = ""
 
 
 def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
@@ -91,10 +94,8 @@ def _engine_of(known: Mapping[str, Any]) -> Engine:
 def remove_state(name: str) -> None:
     """Remove what is recorded of the cluster ``name``."""
     folder = paths.state_dir(name)
-    for file in folder.glob("*"):
-        file.unlink()
     if folder.exists():
-        folder.rmdir()
+        shutil.rmtree(folder)
 
 
 def import_images(engine: Engine, name: str, refs: Sequence[str], *, check: bool) -> list[str]:
@@ -163,6 +164,12 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         ports[service] = cluster.free_port(port, list(ports.values()))
         if ports[service] != port:
             notes.append(f"port {port} is in use: {service} answers on {ports[service]}")
+    local_mirror = is_loopback(wanted.mirror)
+    if local_mirror:
+        notes.append(
+            f"the mirror {wanted.mirror} is on this host's loopback: nodes get what Kindling needs, "
+            "but cannot pull through it"
+        )
     known: dict[str, Any] = {
         "name": name,
         "context": cluster.context(name),
@@ -181,6 +188,9 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         cgroup_v1=cluster.needs_cgroup_v1_patch(engine),
         withheld_capabilities=cluster.withheld_capabilities(),
         simulate_gpus=wanted.about["gpu_mode"] == "simulated",
+        registry_hosts=cluster.write_mirror(name, wanted.mirror)
+        if wanted.mirror and not local_mirror
+        else None,
     )
     (paths.state_dir(name) / "kind.kubeconfig").unlink(missing_ok=True)
     with progress.step("kind: control plane", wanted.node_image):

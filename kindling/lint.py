@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,9 +61,8 @@ def main() -> int:
     for command in commands:
         words = " ".join([Path(command[0]).name, *command[1:3]])
         done = subprocess.run(
-            command, cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=_SECONDS,
-            env={**os.environ, "ANSIBLE_HOME": str(paths.cache_dir() / "ansible")},
-        )  # fmt: skip
+            command, cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=_SECONDS
+        )
         print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {words}", flush=True)
         if done.returncode:
             failed.append(words)

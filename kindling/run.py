@@ -126,8 +126,7 @@ def _playbook(arguments: argparse.Namespace, overrides: dict[str, object], run_i
 
 
 def environment(run_id: str, events: Path) -> dict[str, str]:
-    """What a playbook and all that it starts run with; tools keep their caches in ours."""
-    cache = paths.cache_dir()
+    """What a playbook and all that it starts run with."""
     return {
         **os.environ,
         lock.VARIABLE: run_id,
@@ -135,13 +134,6 @@ def environment(run_id: str, events: Path) -> dict[str, str]:
         "KINDLING_TIMINGS": str(_timings_file()),
         "PYTHONPATH": str(paths.REPOSITORY),
         "ANSIBLE_CONFIG": str(paths.REPOSITORY / "ansible.cfg"),
-        "ANSIBLE_HOME": str(cache / "ansible"),
-        "ANSIBLE_REMOTE_TMP": str(cache / "ansible" / "tmp"),
-        "BUILDX_CONFIG": str(cache / "buildx"),
-        "KUBECACHEDIR": str(cache / "kube"),
-        "HELM_CACHE_HOME": str(cache / "helm"),
-        "HELM_CONFIG_HOME": str(cache / "helm"),
-        "HELM_DATA_HOME": str(cache / "helm"),
         # Ansible refuses to start in a locale that is not UTF-8.
         "LC_ALL": "C.UTF-8",
     }

@@ -42,6 +42,11 @@ class Engine:
         """Whether the engine holds the image ``ref``."""
         return bool(self.run("image", "ls", "--quiet", ref).strip())
 
+    def label_of(self, ref: str, label: str) -> str:
+        """The value of ``label`` on the image ``ref``, which is here; empty without it."""
+        template = f'--format={{{{index .Config.Labels "{label}"}}}}'
+        return self.run("image", "inspect", template, ref).strip()
+
 
 @dataclass(frozen=True)
 class Image:

@@ -23,6 +23,7 @@ from kindling.supply.versions import Pinned, Versions
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"
+_NETWORK_LABEL, _OWN_NETWORK = "dev.kindling.pod-network", "kindling-ptp"
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Supplied:
     tools: dict[str, str]
     kubernetes_version: str
     pod_network: dict[str, object]
+    mirror: str = ""
     made: list[str] = field(default_factory=list)
 
 
@@ -43,7 +45,7 @@ def unknown(mode: str, why: str, versions: Versions) -> Supplied:
     """What can be said of ``mode`` while no engine is there to ask."""
     images = dict.fromkeys(("service", "metrics-server", "gpu-device-plugin"), _NOT_YET)
     tool_paths = dict.fromkeys(("kind", "kubectl", "helm"), _NOT_YET)
-    return Supplied(mode, why, _NOT_YET, images, tool_paths, versions.kubernetes, {}, [])
+    return Supplied(mode, why, _NOT_YET, images, tool_paths, versions.kubernetes, {})
 
 
 def choose(wanted: str, mirror: str, versions: Versions, running: str = "") -> tuple[str, str]:
@@ -82,18 +84,27 @@ def choose(wanted: str, mirror: str, versions: Versions, running: str = "") -> t
     return "packages", f"{silent[0]} does not answer"
 
 
+def pod_network(label: str) -> dict[str, object]:
+    """The pod network of a node image with this ``dev.kindling.pod-network`` label, or without."""
+    return {"name": label or "kindnet", "enforces_network_policy": not label}
+
+
 def registry_of(ref: str) -> str:
     """The registry host of a full image name."""
     return ref.split("/", 1)[0]
 
 
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, with or without a port, is this machine's own loopback."""
+    return host.split(":")[0] in ("127.0.0.1", "localhost")
+
+
 def registry_answers(host: str) -> bool:
     """Whether a registry answers at ``host``; 401 is an answer. Loopback is asked without TLS."""
-    local = host.split(":")[0] in ("127.0.0.1", "localhost")
     address = "registry-1.docker.io" if host == "docker.io" else host
     try:
         urllib.request.urlopen(
-            f"http{'' if local else 's'}://{address}/v2/", timeout=_PROBE_SECONDS
+            f"http{'' if is_loopback(host) else 's'}://{address}/v2/", timeout=_PROBE_SECONDS
         ).close()
     except urllib.error.HTTPError as error:
         return error.code == 401
@@ -148,8 +159,8 @@ class Supplier:
             {"service": service.ref, **{n: image.ref for n, image in containers.addons.items()}},
             {name: str(path or self._built(name)) for name, path in found.items()},
             versions.kubernetes,
-            {"name": "kindling-ptp", "enforces_network_policy": False},
-            self._made,
+            pod_network(_OWN_NETWORK),
+            made=self._made,
         )
 
     def _pulled(self, mode: str, why: str, mirror: str) -> Supplied:
@@ -172,9 +183,16 @@ class Supplier:
             images,
             self._tools(),
             self._versions.kubernetes,
-            {"name": "kindnet", "enforces_network_policy": True},
+            pod_network(self._network_label(engine, pinned["node"].upstream)),
+            mirror,
             self._made,
         )
+
+    def _network_label(self, engine: Engine, node_image: str) -> str:
+        # A mirror may serve node images that were built here.
+        if self._check and not engine.has_image(node_image):
+            return ""
+        return engine.label_of(node_image, _NETWORK_LABEL)
 
     def _node_ref(self, node: Step) -> str:
         file = self._store.path(node) / "image.ref"

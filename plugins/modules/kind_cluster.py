@@ -49,6 +49,10 @@ options:
     type: list
     elements: str
     default: []
+  mirror:
+    description: C(host:port) of a registry that nodes pull upstream names through.
+    type: str
+    default: ""
   about:
     description: What else to record of the cluster for C(status).
     type: dict
@@ -110,6 +114,7 @@ def main() -> None:
             "ports": {"type": "dict", "default": {}},
             "tools": {"type": "dict", "default": {}},
             "images": {"type": "list", "elements": "str", "default": []},
+            "mirror": {"type": "str", "default": ""},
             "about": {"type": "dict", "default": {}},
         },
         required_if=[("state", "present", ("docker", "host", "node_image"))],
@@ -132,7 +137,7 @@ def _run(params: dict[str, object], *, check: bool) -> dict[str, object]:
         return {"changed": True, "facts": {}, "notes": []}
     wanted = cluster_setup.Wanted(
         name=name,
-        **{key: params[key] for key in ("node_image", "ports", "tools", "about")},
+        **{key: params[key] for key in ("node_image", "ports", "tools", "about", "mirror")},
         pools=params["node_pools"],
     )
     result = cluster_setup.present(engine, wanted, check=check)

@@ -68,6 +68,18 @@ tools:
   description: Paths of kind, kubectl and helm.
   returned: success
   type: dict
+kubernetes_version:
+  description: The version of Kubernetes in the node image.
+  returned: success
+  type: str
+pod_network:
+  description: Name of the node image's pod network, and whether it enforces NetworkPolicies.
+  returned: success
+  type: dict
+mirror:
+  description: The mirror that images came through, or empty.
+  returned: success
+  type: str
 made:
   description: What was fetched or built.
   returned: success

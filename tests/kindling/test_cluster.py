@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,32 @@ def test_ports_bind_to_loopback_on_the_first_control_plane_only() -> None:
     assert mapping["listenAddress"] == "127.0.0.1"
     assert mapping["hostPort"] == 9000
     assert all("extraPortMappings" not in node for node in nodes[1:])
+
+
+def test_nodes_pull_every_registry_through_the_mirror_with_the_companys_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("a certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    folder = cluster.write_mirror("c", "mirror.corp:5000")
+    hosts = tomllib.loads((folder / "_default" / "hosts.toml").read_text())["host"]
+    assert hosts == {
+        "https://mirror.corp:5000": {
+            "capabilities": ["pull", "resolve"],
+            "ca": "/etc/containerd/certs.d/_default/ca.crt",
+        }
+    }
+    assert (folder / "_default" / "ca.crt").read_text() == "a certificate"
+    nodes = yaml.safe_load(
+        cluster.kind_config(
+            POOLS, {}, cgroup_v1=False, withheld_capabilities=False, registry_hosts=folder
+        )
+    )["nodes"]
+    mounts = [node["extraMounts"] for node in nodes]
+    assert all(mount[0]["hostPath"] == str(folder) and mount[0]["readOnly"] for mount in mounts)
+    assert "extraMounts" not in config()["nodes"][0]
 
 
 def test_a_port_in_use_gives_way_to_the_next() -> None:
