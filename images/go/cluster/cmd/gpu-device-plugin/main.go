@@ -24,6 +24,7 @@ const (
 	// A kubelet calls back at once after a registration.
 	followWithin   = 10 * time.Second
 	lookAgainAfter = time.Minute
+	prepareWithin  = time.Minute
 )
 
 func main() {
@@ -62,6 +63,7 @@ func prepare(
 	if err != nil {
 		return 0, err
 	}
+	deadline := time.Now().Add(prepareWithin)
 	for {
 		count, err := countOf(ctx, client, node, countLabel)
 		if err == nil {
@@ -69,6 +71,10 @@ func prepare(
 		}
 		if err == nil {
 			return count, nil
+		}
+		if time.Now().After(deadline) {
+			// The restarts that follow show what a pod that only waits would hide.
+			return 0, err
 		}
 		logger.Warn("the API server is asked again", "error", err.Error())
 		select {

@@ -39,6 +39,11 @@ func main() {
 }
 
 func run(ctx context.Context, logger *slog.Logger) error {
+	// On the host's network, the host's name is that of its node.
+	name, err := os.Hostname()
+	if err != nil {
+		return err
+	}
 	hostIP := os.Getenv("HOST_IP")
 	_, podSubnet, err := net.ParseCIDR(os.Getenv("POD_SUBNET"))
 	if err != nil || podSubnet.IP.To4() == nil {
@@ -57,7 +62,7 @@ func run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		if err := follow(ctx, logger, client, hostIP); err != nil {
+		if err := follow(ctx, logger, client, name, hostIP); err != nil {
 			logger.Warn("trying again", "error", err.Error())
 			pause(ctx, retryEvery)
 		}
@@ -66,19 +71,19 @@ func run(ctx context.Context, logger *slog.Logger) error {
 }
 
 // follow brings this node in line with all nodes, and returns when any of them changes.
-func follow(ctx context.Context, logger *slog.Logger, client kubernetes.Interface, hostIP string) error {
+func follow(ctx context.Context, logger *slog.Logger, client kubernetes.Interface, name, hostIP string) error {
 	asked, cancel := context.WithTimeout(ctx, 5*time.Second)
 	nodes, err := client.CoreV1().Nodes().List(asked, metav1.ListOptions{})
 	cancel()
 	if err != nil {
 		return err
 	}
-	own, peers, err := split(nodes.Items, hostIP)
+	own, peers, err := split(nodes.Items, name, hostIP)
 	if err != nil {
 		return err
 	}
 	if own == nil {
-		return errors.New("the node with address " + hostIP + " has no pod network yet")
+		return errors.New("the node " + name + " has no pod network yet")
 	}
 	content, err := conflist(own, mtu())
 	if err != nil {

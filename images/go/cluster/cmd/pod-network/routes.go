@@ -17,8 +17,11 @@ type Peer struct {
 	Gateway net.IP
 }
 
-// split finds this node by its address among all nodes, and the peers that have a pod network.
-func split(nodes []corev1.Node, hostIP string) (own *net.IPNet, peers []Peer, err error) {
+// split finds this node by its name among all nodes, and the peers that have a pod network.
+//
+// Not by its address: after a restart nodes may have swapped theirs, and the API server learns of
+// it from each node at another moment. A peer with this node's address is such a one.
+func split(nodes []corev1.Node, name, hostIP string) (own *net.IPNet, peers []Peer, err error) {
 	for _, node := range nodes {
 		if node.Spec.PodCIDR == "" {
 			continue
@@ -31,12 +34,12 @@ func split(nodes []corev1.Node, hostIP string) (own *net.IPNet, peers []Peer, er
 			return nil, nil, fmt.Errorf("node %s: %s is not IPv4, which is all that this pod network can do",
 				node.Name, node.Spec.PodCIDR)
 		}
-		address := internalIP(node)
-		if address == "" {
+		if node.Name == name {
+			own = pods
 			continue
 		}
-		if address == hostIP {
-			own = pods
+		address := internalIP(node)
+		if address == "" || address == hostIP {
 			continue
 		}
 		peers = append(peers, Peer{Pods: pods, Gateway: net.ParseIP(address)})

@@ -23,12 +23,12 @@ func node(name, pods, address string) corev1.Node {
 	}
 }
 
-func TestSplitFindsOwnNodeByAddressAndLeavesOutNodesWithoutPods(t *testing.T) {
+func TestSplitFindsOwnNodeAndLeavesOutNodesWithoutPods(t *testing.T) {
 	own, peers, err := split([]corev1.Node{
 		node("a", "10.244.0.0/24", "172.18.0.2"),
 		node("b", "10.244.1.0/24", "172.18.0.3"),
 		node("new", "", "172.18.0.4"),
-	}, "172.18.0.3")
+	}, "b", "172.18.0.3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +40,18 @@ func TestSplitFindsOwnNodeByAddressAndLeavesOutNodesWithoutPods(t *testing.T) {
 	}
 }
 
+func TestSplitIsNotMisledByAnAddressThatAnotherNodeHadBefore(t *testing.T) {
+	own, peers, err := split([]corev1.Node{
+		node("a", "10.244.0.0/24", "172.18.0.3"),
+		node("b", "10.244.1.0/24", "172.18.0.3"),
+	}, "a", "172.18.0.3")
+	if err != nil || own.String() != "10.244.0.0/24" || len(peers) != 0 {
+		t.Errorf("own pods are %s, peers %v, error %v", own, peers, err)
+	}
+}
+
 func TestSplitRefusesIPv6(t *testing.T) {
-	_, _, err := split([]corev1.Node{node("a", "fd00::/64", "fc00::2")}, "fc00::2")
+	_, _, err := split([]corev1.Node{node("a", "fd00::/64", "fc00::2")}, "a", "fc00::2")
 	if err == nil || !strings.Contains(err.Error(), "IPv4") {
 		t.Errorf("error is %v", err)
 	}
@@ -87,5 +97,11 @@ func TestConflistIsWrittenOnlyWhenItDiffers(t *testing.T) {
 	after, _ := os.Stat(file)
 	if !os.SameFile(before, after) {
 		t.Error("an unchanged file was replaced")
+	}
+	if err := writeConflist(dir, []byte("other")); err != nil {
+		t.Fatal(err)
+	}
+	if found, _ := os.ReadFile(file); string(found) != "other" {
+		t.Errorf("a file that differs stays %s", found)
 	}
 }
