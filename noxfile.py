@@ -1,10 +1,11 @@
 # /// script
 # dependencies = ["nox"]
 # ///
-"""Every command of Kindling: ``nox --list`` shows them, ``nox -s NAME -- --help`` explains one."""
+"""Every command of Kindling; ``nox --list`` shows them. What follows ``--`` goes to the command."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import sys
@@ -16,7 +17,7 @@ HERE = Path(__file__).parent
 CACHE = Path(
     os.environ.get("KINDLING_CACHE")
     or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kindling"
-)
+).absolute()
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "tests"]
@@ -87,12 +88,18 @@ def _module(session: nox.Session, lock: str, *words: str) -> None:
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
     finished = folder / "finished"
-    if not finished.exists():
-        session.log(f"installing {file.relative_to(HERE)} into {folder}")
-        for command in (
-            [sys.executable, "-m", "virtualenv", "--clear", folder],
-            [python, "-m", "pip", "install", "--require-hashes", "--requirement", file],
-        ):
-            session.run(*command, env=env, external=True, silent=True)
-        finished.touch()
-    session.run(python, "-m", *words, env=env, external=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not finished.exists():
+            session.log(f"installing {file.relative_to(HERE)} into {folder}")
+            for command in (
+                [sys.executable, "-m", "virtualenv", "--clear", folder],
+                [python, "-m", "pip", "install", "--require-hashes", "--requirement", file],
+            ):
+                session.run(*command, env=env, external=True, silent=True)
+            finished.touch()
+    # An interrupted run ends what it started before it ends itself.
+    session.run(
+        python, "-m", *words, env=env, external=True, interrupt_timeout=30, terminate_timeout=30
+    )

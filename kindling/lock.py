@@ -46,11 +46,7 @@ def hold(command: str, file: Path | None = None) -> Iterator[Run]:
     Raises KindlingError, and touches nothing, while another run is alive.
     """
     file = file or paths.state_root() / "run.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+") as lock:
-        holder = _read(file)
-        if not _locked(lock) and not (holder and holder.abandoned and _end(holder, lock)):
-            raise _busy(holder)
+    with _acquire(file) as lock:
         earlier = _read(file)
         if earlier is not None:
             ended = end_processes(earlier.id)
@@ -65,6 +61,25 @@ def hold(command: str, file: Path | None = None) -> Iterator[Run]:
         finally:
             end_processes(run.id)
             lock.truncate(0)
+
+
+def remove(file: Path | None = None) -> None:
+    """Remove the lock's file, which the caller holds; who waits for it begins anew."""
+    (file or paths.state_root() / "run.lock").unlink()
+
+
+def _acquire(file: Path) -> TextIO:
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = file.open("a+")
+        holder = _read(file)
+        if not _locked(lock) and not (holder and holder.abandoned and _end(holder, lock)):
+            lock.close()
+            raise _busy(holder)
+        # A run that ended in between may have removed the file, and another may hold a new one.
+        if file.exists() and os.path.samestat(os.fstat(lock.fileno()), file.stat()):
+            return lock
+        lock.close()
 
 
 def _locked(lock: TextIO) -> bool:

@@ -18,7 +18,7 @@ def parent_of(pid: int) -> int | None:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name, which may hold spaces: state, parent, …"""
+    """State, parent and so on: what follows the name, which may hold spaces, in /proc/PID/stat."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -14,13 +15,19 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from kindling import doctor, lock, paths, settings, summary
+from kindling import doctor, engine, lock, paths, settings, summary
 from kindling.errors import KindlingError
 from kindling.settings import Settings
 
 _PLAYBOOKS = paths.REPOSITORY / "playbooks"
+_CACHES = (
+    "store", "go", "tools", "ansible", "buildx", "kube", "helm", "virtualenv", "timings.json",
+    "error.log",
+)  # fmt: skip
+# What would lead kind, helm or Ansible elsewhere than this run says.
+_STEERING = ("HELM_", "KIND_EXPERIMENTAL_", "ANSIBLE_")
+_OURS = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "ANSIBLE_HOME",
+         "ANSIBLE_REMOTE_TMP", "ANSIBLE_VAULT_")  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         log = paths.cache_dir() / "error.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc())
-        print(f"error: {type(error).__name__}: {error}\n  details: {log}", file=sys.stderr)
+        print(f"error: {type(error).__name__}: {error}\n  details: {log}\n  next: nox -s doctor",
+              file=sys.stderr)  # fmt: skip
         return 1
 
 
@@ -62,9 +70,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
-    overrides = dict(_pair(text) for text in arguments.set)
     chosen = settings.load(arguments.inventory, arguments.set)
+    overrides = settings.parse_overrides(arguments.set)
     if arguments.all:
+        if arguments.playbook != "down":
+            raise KindlingError(
+                f"--all is of cluster-down, not of cluster-{arguments.playbook}",
+                next_step="nox -s cluster-down -- --all",
+            )
         overrides["engine_purge"] = True
     if arguments.playbook == "up":
         _refuse_hopeless(chosen)
@@ -72,16 +85,11 @@ def _run(arguments: argparse.Namespace) -> int:
         code = _playbook(arguments, overrides, run.id)
         if code == 0 and arguments.playbook == "up" and not arguments.check:
             print(summary.render(chosen, _timings(), time.monotonic() - began))
-    if arguments.playbook == "down" and code == 0 and not arguments.check:
-        _clean_up(everything=arguments.all)
+        if code == 0 and arguments.playbook == "down" and not arguments.check:
+            if arguments.all:
+                _remove_caches()
+            _clean_up()
     return code
-
-
-def _pair(text: str) -> tuple[str, object]:
-    key, found, value = text.partition("=")
-    if not found:
-        raise KindlingError(f"`-e {text}` is not KEY=VALUE", next_step="-e images_supply=packages")
-    return key, yaml.safe_load(value)
 
 
 def _refuse_hopeless(chosen: Settings) -> None:
@@ -127,8 +135,13 @@ def _playbook(arguments: argparse.Namespace, overrides: dict[str, object], run_i
 
 def environment(run_id: str, events: Path) -> dict[str, str]:
     """What a playbook and all that it starts run with."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_OURS) or not name.startswith(_STEERING)
+    }
     return {
-        **os.environ,
+        **kept,
         lock.VARIABLE: run_id,
         "KINDLING_EVENTS": str(events),
         "KINDLING_TIMINGS": str(_timings_file()),
@@ -148,25 +161,32 @@ def _timings() -> dict[str, object]:
     return found
 
 
-def _clean_up(*, everything: bool) -> None:
-    """Remove what is neither a cluster's nor a cache."""
+def _clean_up() -> None:
+    """Remove what is neither a cluster's nor a cache; the lock is held until it is gone."""
     root = paths.state_root()
-    for file in ("events.jsonl", "run.lock"):
-        (root / file).unlink(missing_ok=True)
-    if root.exists() and not any(root.iterdir()):
+    (root / "events.jsonl").unlink(missing_ok=True)
+    lock.remove()
+    with contextlib.suppress(OSError):
         root.rmdir()
-    if everything:
-        shutil.rmtree(paths.cache_dir() / "store", ignore_errors=True)
-        _remove_caches()
 
 
 def _remove_caches() -> None:
-    for entry in paths.cache_dir().iterdir():
-        if entry.name == "venvs":
-            continue
-        # Go makes its module cache read-only.
-        subprocess.run(["chmod", "-R", "u+w", str(entry)], check=False)
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    """Remove our caches, but for the environment that this very program runs in.
+
+    By name: the folder may hold things that are not ours. Kept while a cluster or our engine
+    needs them, which the playbook has said.
+    """
+    if engine.own_pid() is not None or any(paths.state_root().glob("*/cluster.json")):
+        print("caches stay: a cluster or our engine still needs them")
+        return
+    for name in _CACHES:
+        entry = paths.cache_dir() / name
+        if entry.is_dir():
+            # Go makes its module cache read-only.
+            subprocess.run(["chmod", "-R", "u+w", str(entry)], check=False)
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

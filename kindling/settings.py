@@ -10,24 +10,20 @@ from typing import Any
 
 from kindling import paths
 from kindling.errors import KindlingError
-from kindling.settings_checks import Spec, check_pools, check_ports, check_value
+from kindling.settings_checks import (
+    Spec,
+    check_gpu_mode,
+    check_name,
+    check_pools,
+    check_ports,
+    check_value,
+)
 from kindling.settings_files import inventory_vars, parse, read_mapping
 
 # The playbooks' own variable, which no single role owns.
 _PLAYBOOK: dict[str, Spec] = {
-    "gpu_mode": {"type": "str", "choices": ["simulated", "nvidia", "none"], "default": "none"}
+    "gpu_mode": {"type": "str", "choices": ["simulated", "nvidia", "none"], "default": "none"},
 }
-
-
-@dataclass(frozen=True)
-class NodePool:
-    """A list of alike nodes; ``gpus`` is per node."""
-
-    name: str
-    role: str
-    count: int
-    gpus: int
-    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +45,6 @@ class Settings(Mapping[str, Any]):
     @property
     def cluster_name(self) -> str:
         return str(self.variables["cluster_name"])
-
-    @property
-    def node_pools(self) -> tuple[NodePool, ...]:
-        """The pools, with what the inventory leaves out filled in."""
-        return tuple(
-            NodePool(
-                str(pool["name"]),
-                str(pool["role"]),
-                int(pool.get("count", 1)),
-                int(pool.get("gpus", 0)),
-                {str(key): str(value) for key, value in pool.get("labels", {}).items()},
-            )
-            for pool in _literal(self.variables["cluster_node_pools"], [])
-        )
 
     @property
     def ports(self) -> dict[str, int]:
@@ -91,7 +73,7 @@ def load(
 ) -> Settings:
     """Read ``inventories/INVENTORY`` on top of the roles' defaults.
 
-    ``overrides`` are ``key=value`` with values in YAML, as after ``--set``. Raises KindlingError
+    ``overrides`` are ``key=value`` with values in YAML, as after ``-e``. Raises KindlingError
     for a missing or broken file (with its line), an unknown key, and a value of the wrong type.
     """
     folder = repository / "inventories" / inventory
@@ -104,7 +86,7 @@ def load(
     defaults, specs = _roles(repository)
     merged = dict(defaults)
     given = [(str(f.relative_to(repository)), found) for f, found in inventory_vars(folder)]
-    for shown, variables in [*given, ("--set", _parse(overrides))]:
+    for shown, variables in [*given, ("-e", parse_overrides(overrides))]:
         for key, value in variables.items():
             if key.startswith("ansible_"):
                 continue
@@ -112,6 +94,8 @@ def load(
                 raise _unknown(shown, key, specs)
             check_value(shown, key, value, specs[key])
             merged[key] = value
+    check_name(merged.get("cluster_name"))
+    check_gpu_mode(merged.get("gpu_mode"))
     check_pools(merged.get("cluster_node_pools"))
     check_ports(merged.get("cluster_ports"), defaults.get("cluster_ports"))
     return Settings(inventory, merged)
@@ -134,16 +118,17 @@ def _roles(repository: Path) -> tuple[dict[str, Any], dict[str, Spec]]:
     return defaults, specs
 
 
-def _parse(overrides: Sequence[str]) -> dict[str, Any]:
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Variables out of ``key=value`` with values in YAML. Raises KindlingError naming a bad one."""
     parsed = {}
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise KindlingError(
-                f"--set {override} is not of the form key=value",
-                next_step="--set images_supply=packages",
+                f"-e {override} is not of the form key=value",
+                next_step="-e images_supply=packages",
             )
-        parsed[key.strip()] = parse(value, f"--set {key}")
+        parsed[key.strip()] = parse(value, f"-e {key.strip()}")
     return parsed
 
 

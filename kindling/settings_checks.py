@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from kindling.errors import KindlingError
 
 Spec = Mapping[str, Any]
 
+_NAME_LENGTH = 50
+_NAME = re.compile(rf"[a-z0-9][a-z0-9.-]{{0,{_NAME_LENGTH - 1}}}")
 _TRUTH = {"yes", "no", "true", "false", "on", "off", "y", "n", "1", "0"}
 
 
@@ -52,11 +55,33 @@ def check_value(source: str, key: str, value: Any, spec: Spec) -> None:
         _check_options(source, key, value, spec["options"])
 
 
+def check_name(name: Any) -> None:
+    """Raise KindlingError unless kind takes ``name``, which also names our folder."""
+    if not _templated(name) and not _NAME.fullmatch(str(name)):
+        raise KindlingError(
+            f"cluster_name is {str(name)!r}, but must be of small letters, digits, . and -, "
+            f"{_NAME_LENGTH} at most",
+            next_step="-e cluster_name=kindling",
+        )
+
+
+def check_gpu_mode(mode: Any) -> None:
+    """Raise KindlingError for a mode that a cluster on this machine cannot have yet."""
+    if mode == "nvidia":
+        raise KindlingError(
+            "gpu_mode is nvidia, but a kind cluster cannot have real GPUs yet",
+            next_step="set gpu_mode to simulated or none",
+        )
+
+
 def check_pools(pools: Any) -> None:
     """Raise KindlingError unless the pools make a cluster."""
     if not isinstance(pools, list) or _templated(pools):
         return
     for pool in pools:
+        for key in ("count", "gpus"):
+            if key in pool and not _is_int(pool[key]):
+                raise _pools(f"{key} of the pool {pool['name']} is {pool[key]!r}, not a number")
         if int(pool.get("count", 1)) < 1:
             raise _pools(f"the pool {pool['name']} has count {pool['count']}, but needs 1 or more")
         if int(pool.get("gpus", 0)) < 0:
@@ -64,8 +89,9 @@ def check_pools(pools: Any) -> None:
     names = [pool["name"] for pool in pools]
     if twice := sorted({str(name) for name in names if names.count(name) > 1}):
         raise _pools(f"the name {twice[0]} is there more than once")
-    if not any(pool["role"] == "control-plane" for pool in pools):
-        raise _pools("no pool has role control-plane")
+    planes = sum(pool.get("count", 1) for pool in pools if pool["role"] == "control-plane")
+    if planes != 1:
+        raise _pools(f"{planes or 'no'} nodes have role control-plane, but must be one")
 
 
 def check_ports(ports: Any, known: Any) -> None:
@@ -75,10 +101,12 @@ def check_ports(ports: Any, known: Any) -> None:
     for service, port in ports.items():
         if isinstance(known, dict) and service not in known:
             raise _ports(f"there is no service {service}{_near(service, known)}")
-        if not (_is_int(port) or _is_digits(port)) or not 0 < int(port) < 65536:
+        if not _is_int(port) or not 0 < port < 65536:
             raise _ports(f"the port of {service} is {port!r}, but must be from 1 to 65535")
-    numbers = [int(port) for port in ports.values()]
-    if len(set(numbers)) < len(numbers):
+    missing = [service for service in known or {} if service not in ports]
+    if missing:
+        raise _ports(f"the port of {missing[0]} is missing")
+    if len(set(ports.values())) < len(ports):
         raise _ports("two services have the same port")
 
 

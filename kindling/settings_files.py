@@ -58,18 +58,28 @@ def read_mapping(file: Path) -> dict[str, Any]:
 
 
 def inventory_vars(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Files and their variables, in Ansible's order: what comes later wins."""
+    """Files and their variables, in Ansible's order: what comes later wins.
+
+    Raises KindlingError for a file that Ansible would read and nobody here does.
+    """
     hosts = folder / "hosts.yml"
+    read = set(_all_files(folder / "group_vars"))
+    for place in ("group_vars", "host_vars"):
+        for file in sorted((folder / place).rglob("*")):
+            if file.is_file() and file not in read:
+                raise KindlingError(
+                    f"{file} is not read", next_step="move its keys to group_vars/all.yml beside it"
+                )
     groups, of_hosts = _hosts(read_mapping(hosts), hosts)
     yield hosts, groups
-    yield from _group_files(folder / "group_vars")
+    for file in _all_files(folder / "group_vars"):
+        yield file, read_mapping(file)
     yield hosts, of_hosts
 
 
-def _group_files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for file in (folder / "all.yml", *sorted((folder / "all").glob("*.yml"))):
-        if file.is_file():
-            yield file, read_mapping(file)
+def _all_files(folder: Path) -> list[Path]:
+    files = [folder / "all.yml", *sorted((folder / "all").glob("*.yml"))]
+    return [file for file in files if file.is_file()]
 
 
 def _hosts(groups: dict[str, Any], file: Path) -> tuple[dict[str, Any], dict[str, Any]]:

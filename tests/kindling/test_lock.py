@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -54,6 +55,24 @@ def test_what_a_killed_run_left_is_ended_and_nothing_else(tmp_path: Path) -> Non
         for process in (left, other, plain):
             process.kill()
             process.wait()
+
+
+def test_a_lock_file_that_its_holder_removed_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when ``cluster-down`` ends between another run's opening of the file and its locking."""
+    file, locked = tmp_path / "run.lock", lock._locked
+    stale = []
+
+    def slow(opened: TextIO) -> bool:
+        if not stale:
+            stale.append(opened)
+            lock.remove(file)
+        return locked(opened)
+
+    monkeypatch.setattr(lock, "_locked", slow)
+    with lock.hold("cluster-up", file) as run:
+        assert json.loads(file.read_text())["id"] == run.id
 
 
 HOLDER = """

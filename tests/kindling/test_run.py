@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kindling import cluster as clusters
 from kindling import doctor, lock, run
 from kindling.doctor import Check
 
@@ -70,3 +71,44 @@ def test_what_nobody_foresaw_is_one_line_and_a_file(
     assert "ZeroDivisionError" in err
     assert "Traceback" not in err
     assert "Traceback" in (own_folders / "cache" / "error.log").read_text()
+
+
+def test_all_is_of_cluster_down_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["up", "--all"]) == 1
+    assert "nox -s cluster-down -- --all" in capsys.readouterr().err
+
+
+def test_down_removes_our_caches_by_name_and_the_lock(
+    monkeypatch: pytest.MonkeyPatch, own_folders: Path
+) -> None:
+    monkeypatch.setattr(run, "_playbook", lambda *_: 0)
+    cache = own_folders / "cache"
+    for name in ("store", "go", "photos"):
+        (cache / name).mkdir(parents=True)
+    assert run.main(["down"]) == 0
+    assert {entry.name for entry in cache.iterdir()} == {"store", "go", "photos"}
+    assert run.main(["down", "--all"]) == 0
+    assert [entry.name for entry in cache.iterdir()] == ["photos"]
+    assert not (own_folders / "state" / "kindling").exists()
+
+
+def test_caches_stay_while_a_cluster_needs_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, own_folders: Path
+) -> None:
+    monkeypatch.setattr(run, "_playbook", lambda *_: 0)
+    (own_folders / "cache" / "store").mkdir(parents=True)
+    clusters.record("other", {"complete": True})
+    assert run.main(["down", "--all"]) == 0
+    assert "caches stay" in capsys.readouterr().out
+    assert (own_folders / "cache" / "store").exists()
+
+
+def test_what_would_lead_tools_elsewhere_does_not_reach_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HELM_KUBETOKEN", "KIND_EXPERIMENTAL_PROVIDER", "ANSIBLE_STDOUT_CALLBACK"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", "secret")
+    given = run.environment("id", Path("events"))
+    assert "x" not in given.values()
+    assert given["ANSIBLE_VAULT_PASSWORD_FILE"] == "secret"

@@ -83,16 +83,17 @@ def test_a_folder_of_group_variables_is_read_too(tree: Path) -> None:
     assert settings.load("local", (), tree).ports == {"serving": 1234}
 
 
+@pytest.mark.parametrize("name", ["group_vars/local.yml", "host_vars/localhost.yml"])
+def test_a_file_that_only_ansible_would_read_is_refused(tree: Path, name: str) -> None:
+    write(tree / "inventories/local" / name, "cluster_name: mine")
+    assert f"{name} is not read" in refused(tree, "")
+
+
 def test_variables_of_a_host_win_over_those_of_its_groups(tree: Path) -> None:
     hosts = "local: {vars: {cluster_name: group}, hosts: {localhost: {cluster_name: host}}}"
     write(tree / "inventories/local/hosts.yml", hosts)
     write(tree / "inventories/local/group_vars/all.yml", "cluster_name: all")
     assert settings.load("local", (), tree).cluster_name == "host"
-
-
-def test_pools_have_their_defaults_filled_in(tree: Path) -> None:
-    pool = settings.load("local", (), tree).node_pools[0]
-    assert (pool.name, pool.role, pool.count, pool.gpus) == ("main", "control-plane", 1, 0)
 
 
 def test_an_unknown_key_names_the_file_and_the_closest_key(tree: Path) -> None:
@@ -101,8 +102,8 @@ def test_an_unknown_key_names_the_file_and_the_closest_key(tree: Path) -> None:
     assert message.endswith("cluster_name")
 
 
-def test_an_unknown_key_after_set_is_refused(tree: Path) -> None:
-    assert "--set: unknown key image_supply" in refused(tree, "", "image_supply=packages")
+def test_an_unknown_key_after_e_is_refused(tree: Path) -> None:
+    assert "-e: unknown key image_supply" in refused(tree, "", "image_supply=packages")
 
 
 def test_ansibles_own_variables_are_no_ones_business(tree: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_vaulted_value_is_left_to_ansible(tree: Path) -> None:
         ("cluster_ports: 8080", "must be a mapping"),
         ("cluster_ports: {serving: 70000}", "must be from 1 to 65535"),
         ("cluster_ports: {servin: 80}", "no service servin; the closest known one is serving"),
-        ("cluster_node_pools: [{name: main, role: worker}]", "no pool has role control-plane"),
+        ("cluster_node_pools: [{name: main, role: worker}]", "no nodes have role control-plane"),
         (POOLS % "{name: main, role: worker}", "name main is there more than once"),
         (POOLS % "{name: w, role: worker, count: 0}", "needs 1 or more"),
         (POOLS % "{name: w, role: worker, gpus: -1}", "needs 0 or more"),
@@ -156,10 +157,10 @@ def test_a_template_is_not_judged(tree: Path) -> None:
     text = 'images_supply: "{{ x }}"\ncluster_node_pools: "{{ y }}"\ncluster_ports: "{{ z }}"'
     write(tree / "inventories/local/group_vars/all.yml", text)
     loaded = settings.load("local", (), tree)
-    assert loaded.node_pools == ()
+    assert loaded["cluster_node_pools"] == "{{ y }}"
     assert loaded.ports == {}
 
 
 def test_the_inventories_of_this_repository_load() -> None:
     for hosts in (settings.paths.REPOSITORY / "inventories").glob("*/hosts.yml"):
-        assert settings.load(hosts.parent.name).node_pools
+        assert settings.load(hosts.parent.name)["cluster_node_pools"]
