@@ -1,7 +1,8 @@
 """Helm releases: what is live, whether that is what is wanted, and putting it right.
 
 A release carries the digest of its chart's files and values as its description. Helm keeps
-every revision in a Secret, so one kubectl call tells of all releases whether anything changed.
+every revision in a Secret, so one kubectl call tells of all releases whether any of that changed;
+a release of which somebody deleted an object is installed again too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,7 @@ class Plan:
     live: Revision | None
     deployed: Revision | None
     remove: bool = False
+    whole: bool = True
 
     @property
     def changed(self) -> bool:
@@ -88,6 +91,7 @@ class Plan:
             live is not None
             and live.status == "deployed"
             and live.description == self.release.description
+            and self.whole
         )
         return not right
 
@@ -114,7 +118,7 @@ def decode(secret: Mapping[str, Any]) -> Revision:
 
 
 def plan(kubectl: Kubectl, wanted: Sequence[Release], *, remove: bool = False) -> list[Plan]:
-    """Compare ``wanted`` with what is live, in one call."""
+    """Compare ``wanted`` with what is live: the newest revisions, and whether objects exist."""
     secrets = kubectl.items("secrets", "--all-namespaces", "--selector=owner=helm")
     names = {(release.namespace, release.name) for release in wanted}
     by_name: dict[tuple[str, str], list[Revision]] = {}
@@ -135,7 +139,21 @@ def plan(kubectl: Kubectl, wanted: Sequence[Release], *, remove: bool = False) -
                 remove,
             )
         )
-    return plans
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda plan: _looked_at(kubectl, plan), plans))
+
+
+def _looked_at(kubectl: Kubectl, plan: Plan) -> Plan:
+    """The plan, with whether every object of an otherwise unchanged release is there."""
+    if plan.changed or plan.remove or plan.live is None:
+        return plan
+    objects = [document for document in yaml.safe_load_all(plan.live.manifest) if document]
+    done = kubectl.run(
+        "get", "--filename=-", f"--namespace={plan.release.namespace}", "--ignore-not-found",
+        "--output=name", stdin=plan.live.manifest,
+    )  # fmt: skip
+    there = done.stdout.split()
+    return replace(plan, whole=done.returncode == 0 and len(there) == len(objects))
 
 
 class Helm:

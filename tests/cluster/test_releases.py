@@ -73,6 +73,14 @@ def test_what_somebody_changed_by_hand_is_put_right(
     assert word(cluster, release) == "one"
 
 
+def test_what_somebody_deleted_is_there_again(cluster: Cluster, release: helm.Release) -> None:
+    carry_out(cluster, release)
+    cluster.kubectl.check("delete", "configmap", "tiny", f"--namespace={release.namespace}")
+    assert carry_out(cluster, release)[0].changed
+    assert word(cluster, release) == "one"
+    assert not carry_out(cluster, release)[0].changed
+
+
 @pytest.mark.parametrize("revisions", [1, 2])
 def test_a_release_that_a_killed_client_left_pending_is_recovered(
     cluster: Cluster, release: helm.Release, revisions: int

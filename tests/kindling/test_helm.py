@@ -6,6 +6,8 @@ import asyncio
 import base64
 import gzip
 import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +21,35 @@ from kindling.kubectl import Kubectl
 class FakeKubectl(Kubectl):
     """Answers with Secrets as Helm stores them, and notes what it was told to do."""
 
-    def __init__(self, secrets: list[dict[str, Any]]) -> None:
+    def __init__(self, secrets: list[dict[str, Any]], objects: Sequence[str] = ()) -> None:
         super().__init__(Path("kubectl"), Path("kubeconfig"), "context")
         object.__setattr__(self, "secrets", secrets)
+        object.__setattr__(self, "objects", objects)
         object.__setattr__(self, "calls", [])
 
     def items(self, kind: str, *args: str) -> list[dict[str, Any]]:
         return list(self.secrets)  # type: ignore[attr-defined]
+
+    def run(
+        self, *args: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        there = "".join(f"{name}\n" for name in self.objects)  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(args, 0, there, "")
 
     def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
         self.calls.append(args)  # type: ignore[attr-defined]
         return ""
 
 
-def secret(release: helm.Release, number: int, status: str, description: str) -> dict[str, Any]:
+def secret(
+    release: helm.Release, number: int, status: str, description: str, manifest: str = ""
+) -> dict[str, Any]:
     content = {
         "name": release.name,
         "namespace": release.namespace,
         "version": number,
         "info": {"status": status, "description": description},
-        "manifest": "",
+        "manifest": manifest,
     }
     packed = base64.b64encode(gzip.compress(json.dumps(content).encode()))
     return {
@@ -87,6 +98,14 @@ def test_a_manual_upgrade_or_rollback_is_a_change(release: helm.Release) -> None
     mine = secret(release, 1, "superseded", release.description)
     theirs = secret(release, 2, "deployed", "Rollback to 0")
     assert only(release, mine, theirs).changed
+
+
+def test_a_release_that_lacks_an_object_is_a_change(release: helm.Release) -> None:
+    manifest = "kind: A\n---\nkind: B\n"
+    live = secret(release, 1, "deployed", release.description, manifest)
+    for objects, changed in ((["a/x", "b/x"], False), (["a/x"], True)):
+        (plan,) = helm.plan(FakeKubectl([live], objects), [release])
+        assert plan.changed is changed
 
 
 def test_the_newest_revision_counts_whatever_their_order(release: helm.Release) -> None:
