@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,10 @@ from kindling.supply.elf import exit_zero
 SOCKET = Path("/var/run/docker.sock")
 _START_SECONDS = 60
 _STOP_SECONDS = 30
-_TRACES = ("dockerd.pid", "dockerd.log", "exec")
-_PROBE = "docker.io/kindling/probe:latest"
+# Of a run of the engine; after a reboot the pids in them are those of strangers.
+_RUN_FILES = ("dockerd.pid", "exec")
+_TRACES = (*_RUN_FILES, "dockerd.log", "daemon.json")
+_PROGRAMS = ("dockerd", "containerd", "docker-proxy")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def answers(docker: Path, host: str) -> bool:
             text=True,
             timeout=20,
         )
-    except subprocess.TimeoutExpired:
+    except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and bool(done.stdout.strip())
 
@@ -81,20 +83,21 @@ def missing_capabilities(status: Path = Path("/proc/self/status")) -> list[int]:
 def prove_privileged(docker: Path, host: str) -> None:
     """Start a privileged container. Raises KindlingError where the engine cannot."""
     env = {"DOCKER_HOST": host}
-    archive = paths.cache_dir() / "probe.tar"
+    # With the pid: `doctor` may try the same beside `cluster-up`.
+    probe = f"docker.io/kindling/probe:{os.getpid()}"
+    archive = paths.work_dir() / f"probe-{os.getpid()}.tar"
     archive.parent.mkdir(parents=True, exist_ok=True)
     exit_zero(archive, platform.machine())
     try:
-        command.run([docker, "import", archive, _PROBE], env=env, what="docker import")
+        command.run([docker, "import", archive, probe], env=env, what="docker import")
         command.run(
-            [docker, "run", "--rm", "--privileged", "--network=none", _PROBE, "/probe"],
+            [docker, "run", "--rm", "--privileged", "--network=none", probe, "/probe"],
             env=env,
             what="a privileged container, which kind's nodes are,",
-            next_step="nox -s doctor",
         )
     finally:
         subprocess.run(
-            [docker, "rmi", "--force", _PROBE],
+            [docker, "rmi", "--force", probe],
             env={**os.environ, **env},
             capture_output=True,
         )
@@ -108,10 +111,15 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     """
     folder = paths.engine_dir()
     folder.mkdir(parents=True, exist_ok=True)
+    _end([pid for pid, _ in _processes(folder)])
+    _remove(folder / name for name in _RUN_FILES)
     host = own_host()
+    # Nothing of a system engine's configuration, which may name other folders and sockets.
+    (folder / "daemon.json").write_text("{}\n")
     path = os.pathsep.join([*map(str, binaries), "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
-    kept = {k: v for k in ("HOME", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-            if (v := os.environ.get(k))}  # fmt: skip
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    names = ("HOME", "SSL_CERT_FILE", *proxies, *(name.lower() for name in proxies))
+    kept = {name: os.environ[name] for name in names if os.environ.get(name)}
     dockerd = shutil.which("dockerd", path=path)
     if dockerd is None:
         raise KindlingError("dockerd is missing", next_step="nox -s doctor")
@@ -124,6 +132,10 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
                 f"--data-root={folder / 'data'}",
                 f"--exec-root={folder / 'exec'}",
                 f"--pidfile={folder / 'dockerd.pid'}",
+                f"--config-file={folder / 'daemon.json'}",
+                # Apart from a system engine's, should both share the system's containerd.
+                "--containerd-namespace=kindling",
+                "--containerd-plugins-namespace=kindling-plugins",
                 "--group=root",
                 # The host's own forwarding goes on as before.
                 "--ip-forward-no-drop",
@@ -160,19 +172,38 @@ def stop() -> bool:
     """Stop our engine and remove its traces but for its data; whether there was anything."""
     folder = paths.engine_dir()
     host = own_host()
-    for own in ("--data-root=", ""):
-        # First dockerd, which ends its containerd; then whatever a killed dockerd left.
-        _end([pid for pid, _ in _processes(own)])
+    # First dockerd, which ends its containerd; then whatever a killed dockerd left.
+    _end([pid for pid, _ in _processes("--data-root=")])
+    _end([pid for pid, _ in _processes(folder)])
     there = [folder / name for name in _TRACES if (folder / name).exists()]
-    for trace in there:
-        _unmount_below(trace)
-        shutil.rmtree(trace) if trace.is_dir() else trace.unlink()
-    if there:
+    if not there:
+        return False
+    if not _another_engine():
         _remove_host_traces()
     socket_file = Path(host.removeprefix("unix://"))
-    if there and socket_file.exists() and _is_stale(socket_file):
+    if socket_file.exists() and _is_stale(socket_file):
         socket_file.unlink()
-    return bool(there)
+    # Last: what is there tells the next call that there is something to do.
+    _remove(there)
+    return True
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        _unmount_below(file)
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink(missing_ok=True)
+
+
+def _another_engine() -> bool:
+    """Whether an engine that is not ours runs on this machine."""
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            if name.read_text().strip() == "dockerd":
+                return True
+    return SOCKET.exists() and not _is_stale(SOCKET)
 
 
 def remove_data() -> bool:
@@ -193,7 +224,7 @@ def _unmount_below(folder: Path) -> None:
 
 
 def _remove_host_traces() -> None:
-    """A stopped engine leaves a bridge, rules and empty folders; no other engine runs here."""
+    """A stopped engine leaves a bridge, rules and empty folders. No other engine may run here."""
     for folder in ("containerd/s", "containerd", "docker/plugins", "docker"):
         with contextlib.suppress(OSError):
             (Path("/run") / folder).rmdir()
@@ -232,9 +263,13 @@ def _is_stale(path: Path) -> bool:
     return False
 
 
-def _processes(own: str) -> list[tuple[int, list[str]]]:
-    """Pids and words of processes with a word that starts with ``own`` and names our folder."""
-    prefix, found = f"{own}{paths.engine_dir()}/", []
+def _processes(own: str | Path) -> list[tuple[int, list[str]]]:
+    """Pids and words of an engine's programs that name our folder.
+
+    ``own`` is the option whose value must be in the folder, or the folder for any word.
+    """
+    prefix = f"{own}/" if isinstance(own, Path) else f"{own}{paths.engine_dir()}/"
+    found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -242,7 +277,8 @@ def _processes(own: str) -> list[tuple[int, list[str]]]:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if any(word.startswith(prefix) for word in words[1:]):
+        is_engine = Path(words[0]).name.startswith(_PROGRAMS)
+        if is_engine and any(word.startswith(prefix) for word in words[1:]):
             found.append((int(entry.name), words))
     return found
 

@@ -18,6 +18,7 @@ from kindling.supply.versions import load
 
 # What moby's daemon still speaks; older clients are refused by it.
 _OLDEST_CLIENT = (25, 0, 0)
+_LABEL = "app.kubernetes.io/part-of=kindling"
 _BUILD_PACKAGES = (
     "gcc",
     "libc6-dev",
@@ -37,19 +38,21 @@ def present(source: str, *, check: bool) -> dict[str, Any]:
     docker, made = _client(check=check)
     host = engine.default_host() if engine.own_pid() is None else engine.own_host()
     if docker is not None and engine.answers(docker, host):
-        if engine.own_pid() is None:
+        if engine.own_pid() is None and not check:
             engine.prove_privileged(docker, host)
-        return _result(docker, host, made)
+        return _result(docker, host, source, made)
     _refuse_where_impossible(source)
     if check:
-        return {"changed": True, "docker": str(docker or "docker"), "host": host, "owned": True}
+        return {**_result(docker or Path("docker"), host, source, ["engine"]), "owned": True}
     binaries = _distribution() if _use_distribution(source) else _built()
     docker = docker or _client(check=False)[0]
     assert docker is not None
-    with progress.step("start the container engine"):
-        host = engine.start(docker, binaries)
+    # Where services run, the distribution's package has started its engine by itself.
+    if not engine.answers(docker, host):
+        with progress.step("start the container engine"):
+            host = engine.start(docker, binaries)
     engine.prove_privileged(docker, host)
-    return _result(docker, host, [*made, "engine"])
+    return _result(docker, host, source, [*made, "engine"])
 
 
 def absent(*, purge: bool, check: bool) -> dict[str, Any]:
@@ -60,11 +63,26 @@ def absent(*, purge: bool, check: bool) -> dict[str, Any]:
     if foreign:
         return {
             "changed": False,
-            "kept": f"the engine runs on: {', '.join(foreign)} is not Kindling's",
+            "kept": f"the engine runs on, for the containers {', '.join(foreign)}",
         }
+    removed = purge and engine.own_pid() is None and _remove_images()
     stopped = engine.stop()
-    removed = purge and engine.remove_data()
+    removed = (purge and engine.remove_data()) or removed
     return {"changed": stopped or removed}
+
+
+def _remove_images() -> bool:
+    """Remove what was built in an engine of the user's; whether there was anything."""
+    docker, _ = _client(check=True)
+    host = engine.default_host()
+    if docker is None or not engine.answers(docker, host):
+        return False
+    env = {"DOCKER_HOST": host}
+    listed = command.run([docker, "image", "ls", "--quiet", f"--filter=label={_LABEL}"], env=env)
+    found = sorted(set(listed.split()))
+    if found:
+        command.run([docker, "image", "rm", "--force", *found], env=env, what="removing images")
+    return bool(found)
 
 
 def _foreign_containers() -> list[str]:
@@ -77,11 +95,12 @@ def _foreign_containers() -> list[str]:
     return listed.split()
 
 
-def _result(docker: Path, host: str, made: list[str]) -> dict[str, Any]:
+def _result(docker: Path, host: str, source: str, made: list[str]) -> dict[str, Any]:
     return {
         "changed": bool(made),
         "docker": str(docker),
         "host": host,
+        "source": source,
         "owned": engine.own_pid() is not None,
     }
 
@@ -94,7 +113,7 @@ def _client(*, check: bool) -> tuple[Path | None, list[str]]:
         if version and (version >= _OLDEST_CLIENT or engine.own_pid() is None):
             return Path(found), []
     step = Programs(load()).docker
-    store = Store(paths.cache_dir() / "store")
+    store = Store(paths.store_dir())
     if store.has(step):
         return store.path(step) / "docker", []
     if check or not _can_install():
@@ -145,7 +164,7 @@ def _distribution() -> list[Path]:
 
 def _built() -> list[Path]:
     programs = Programs(load())
-    store = Store(paths.cache_dir() / "store")
+    store = Store(paths.store_dir())
     steps = [programs.containerd, programs.runc, programs.dockerd]
     if not all(store.has(step) for step in steps):
         install_build_packages()
@@ -183,6 +202,5 @@ def install(packages: list[str]) -> list[str]:
             ["apt-get", wait, "--quiet", "--yes", "--no-install-recommends", "install", *missing],
             env=env,
             what="apt-get install",
-            next_step="nox -s doctor",
         )
     return missing

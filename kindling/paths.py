@@ -11,9 +11,20 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def cache_dir() -> Path:
     """Downloads, builds and the engine's images: safe to delete, slow to make again."""
     if override := os.environ.get("KINDLING_CACHE"):
-        return Path(override)
+        # Absolute: the engine that keeps its data here runs in another folder.
+        return Path(override).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "kindling"
+
+
+def store_dir() -> Path:
+    """Finished builds."""
+    return cache_dir() / "store"
+
+
+def work_dir() -> Path:
+    """Half-done work, which the next run that builds removes."""
+    return store_dir() / ".work"
 
 
 def state_root() -> Path:

@@ -45,6 +45,10 @@ host:
   description: Address of the engine, as DOCKER_HOST takes it.
   returned: when present
   type: str
+source:
+  description: Where the engine comes from when it is missing, as asked for.
+  returned: when present
+  type: str
 owned:
   description: Whether this engine is our own.
   returned: when present
