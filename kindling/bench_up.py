@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kindling import cluster, cluster_setup, engine, engine_setup, helm, paths, settings
+from kindling import cluster, cluster_setup, engine_setup, helm, paths, settings
 from kindling.errors import KindlingError
 from kindling.supply import command
 from kindling.supply.containers import Engine
@@ -107,6 +107,8 @@ def _bare(name: str) -> Bare:
     bench = f"{name}-bench"
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder) / "kubeconfig"
+        # What a killed benchmark left.
+        cluster.delete(docker, bench)
         try:
             began = time.monotonic()
             command.run(
@@ -124,7 +126,7 @@ def _bare(name: str) -> Bare:
         finally:
             cluster.delete(docker, bench)
             cluster.remove_network(docker)
-            engine.stop()
+            engine_setup.absent(purge=False, check=False)
     return Bare(create, charts, cpu)
 
 

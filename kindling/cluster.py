@@ -236,9 +236,8 @@ def wait_for_kind(name: str, pid: int, until: Callable[[], bool], seconds: float
         if ended or time.monotonic() > deadline:
             log = paths.state_dir(name) / "kind.log"
             words = "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-16:])
-            raise KindlingError(
-                f"kind create cluster failed:\n  {words}", next_step="nox -s doctor"
-            )
+            how = "failed" if ended else f"did not get there in {seconds:g} s"
+            raise KindlingError(f"kind create cluster {how}:\n  {words}", next_step="nox -s doctor")
         time.sleep(0.2)
 
 
@@ -248,22 +247,25 @@ def finished(name: str) -> bool:
 
 
 def delete(engine: Engine, name: str) -> bool:
-    """Remove the node containers, their volumes and kind's network; whether any was there."""
+    """Remove the node containers and their volumes; whether any was there."""
     found = [node.name for node in nodes(engine, name)]
     if found:
         engine.run("rm", "--force", "--volumes", *found)
     return bool(found)
 
 
+def has_network(engine: Engine) -> bool:
+    """Whether a network named kind is there, whoever made it."""
+    return bool(engine.run("network", "ls", "--quiet", "--filter=name=^kind$").strip())
+
+
 def remove_network(engine: Engine) -> bool:
     """Remove kind's network unless some container still uses it; whether it was removed."""
-    listed = engine.run("network", "ls", "--quiet", "--filter=name=^kind$").split()
-    if not listed:
+    if not has_network(engine):
         return False
-    users = engine.run("ps", "--all", "--quiet", "--filter=network=kind").split()
-    if users:
+    if engine.run("ps", "--all", "--quiet", "--filter=network=kind").split():
         return False
-    engine.run("network", "rm", *listed)
+    engine.run("network", "rm", "kind")
     return True
 
 

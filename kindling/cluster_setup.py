@@ -34,7 +34,8 @@ class Wanted:
 def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
     """Make sure that the cluster runs. The result is that of the ``kind_cluster`` module.
 
-    Raises KindlingError when a cluster of that name is not ours, or was made from other pools.
+    Raises KindlingError when a cluster of that name is not ours, is in another engine, or was made
+    from other pools, ports or GPUs.
     """
     name = wanted.name
     found, known = cluster.nodes(engine, name), cluster.facts(name)
@@ -43,14 +44,20 @@ def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
             f"a kind cluster named {name} is there that Kindling did not make",
             next_step=f"kind delete cluster --name {name}, or set cluster_name in the inventory",
         )
-    whole = bool(known and known["complete"] and found)
-    if whole and known:
-        _refuse_changed_pools(wanted, known, found)
-        started = _bring_back(engine, wanted, found, check=check)
-        if not (check and started):
-            # Nodes that were just restarted run before their API server does.
-            cluster.wait_for_api(kubectl(known))
-        return {"changed": started, "facts": known, "notes": []}
+    if known:
+        _refuse_other_engine(engine, known)
+    if known and known["complete"] and found:
+        _refuse_changed(wanted, known, found)
+        started = _bring_back(engine, found, check=check)
+        if check and started:
+            return {"changed": True, "facts": {}, "notes": []}
+        # Nodes that were just restarted run before their API server does.
+        cluster.wait_for_api(kubectl(known))
+        return {
+            "changed": started,
+            "facts": _refreshed(wanted, known, check=check),
+            "notes": _newer_image(wanted, known),
+        }
     if check:
         return {"changed": True, "facts": {}, "notes": []}
     if found:
@@ -60,42 +67,51 @@ def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
 
 
 def absent(name: str, *, check: bool) -> dict[str, Any]:
-    """Remove our cluster and its state; somebody else's of the same name stays.
+    """Remove our cluster and what is recorded of it; somebody else's of the same name stays.
 
     Raises KindlingError when the engine that holds it does not answer and is not ours to start.
     """
     known = cluster.facts(name)
     if known is None:
-        return {"changed": False, "kept": ""}
+        return {"changed": False}
     if check:
-        return {"changed": True, "kept": ""}
+        return {"changed": True}
     engine = _engine_of(known)
     with progress.step(f"remove {len(cluster.nodes(engine, name))} nodes"):
         cluster.delete(engine, name)
-    cluster.remove_network(engine)
+    if known["own_network"]:
+        cluster.remove_network(engine)
     remove_state(name)
-    return {"changed": True, "kept": ""}
+    return {"changed": True}
 
 
 def _engine_of(known: Mapping[str, Any]) -> Engine:
     recorded = known["engine"]
     docker, host = Path(recorded["docker"]), str(recorded["host"])
-    if not engines.answers(docker, host):
-        if not recorded["owned"]:
-            raise KindlingError(
-                f"the container engine at {host}, which holds the cluster, does not answer",
-                next_step="start Docker, then run the same command again",
-            )
-        # After a reboot our engine is down, but its containers are still on disk.
-        host = str(engine_setup.present("auto", check=False)["host"])
-    return Engine(docker, host)
+    if engines.answers(docker, host):
+        return Engine(docker, host)
+    if not recorded["owned"]:
+        raise KindlingError(
+            f"the container engine at {host}, which holds the cluster, does not answer",
+            next_step="start Docker, then run the same command again",
+        )
+    # After a reboot our engine is down, but its containers are still on disk.
+    found = engine_setup.present(recorded["source"], check=False)
+    return Engine(Path(found["docker"]), found["host"])
 
 
 def remove_state(name: str) -> None:
     """Remove what is recorded of the cluster ``name``."""
-    folder = paths.state_dir(name)
+    folder, record = paths.state_dir(name), cluster.facts_file(name)
+    for entry in folder.glob("*"):
+        # The record last: without it nobody would look for the rest.
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry != record:
+            entry.unlink()
+    record.unlink(missing_ok=True)
     if folder.exists():
-        shutil.rmtree(folder)
+        folder.rmdir()
 
 
 def import_images(engine: Engine, name: str, refs: Sequence[str], *, check: bool) -> list[str]:
@@ -110,8 +126,9 @@ def import_images(engine: Engine, name: str, refs: Sequence[str], *, check: bool
     missing = {node: absent_refs for node, absent_refs in missing.items() if absent_refs}
     if not missing or check:
         return [f"{node} {ref}" for node, absent_refs in missing.items() for ref in absent_refs]
+    paths.work_dir().mkdir(parents=True, exist_ok=True)
     union = sorted({ref for absent_refs in missing.values() for ref in absent_refs})
-    with tempfile.TemporaryDirectory(dir=paths.cache_dir()) as scratch:
+    with tempfile.TemporaryDirectory(dir=paths.work_dir()) as scratch:
         raw, archive = Path(scratch) / "raw.tar", Path(scratch) / "images.tar"
         with progress.step(f"save {len(union)} images for the nodes"):
             engine.run("save", "--output", raw, *union, what="docker save")
@@ -136,20 +153,56 @@ def _import(engine: Engine, node: str, archive: Path) -> None:
     engine.run("exec", node, "rm", "/kindling-images.tar")
 
 
-def _refuse_changed_pools(
-    wanted: Wanted, known: Mapping[str, Any], found: Sequence[cluster.Node]
-) -> None:
-    expected = sum(pool.get("count", 1) for pool in wanted.pools)
-    if known["node_pools"] != list(wanted.pools) or len(found) != expected:
+def _refuse_other_engine(engine: Engine, known: Mapping[str, Any]) -> None:
+    host = known["engine"]["host"]
+    if host != engine.host and engines.answers(Path(known["engine"]["docker"]), host):
         raise KindlingError(
-            f"the inventory's node pools are not those that the cluster {wanted.name} was made of",
-            next_step="nox -s cluster-down, then nox -s cluster-up",
+            f"the cluster {known['name']} is in the engine at {host}, not in that at {engine.host}",
+            next_step=f"DOCKER_HOST={host} nox -s cluster-up, or nox -s cluster-down",
         )
 
 
-def _bring_back(
-    engine: Engine, wanted: Wanted, found: Sequence[cluster.Node], *, check: bool
-) -> bool:
+def _refuse_changed(
+    wanted: Wanted, known: Mapping[str, Any], found: Sequence[cluster.Node]
+) -> None:
+    again = "nox -s cluster-down, then nox -s cluster-up"
+    for what, now, then in (
+        ("node pools are", list(wanted.pools), known["node_pools"]),
+        ("ports are", dict(wanted.ports), known["wanted_ports"]),
+        ("gpu_mode is", wanted.about["gpu_mode"], known["gpu_mode"]),
+    ):
+        if now != then:
+            raise KindlingError(
+                f"the inventory's {what} not what the cluster {wanted.name} was made with",
+                next_step=again,
+            )
+    expected = sum(pool.get("count", 1) for pool in wanted.pools)
+    if len(found) != expected:
+        raise KindlingError(
+            f"the cluster {wanted.name} has {len(found)} of its {expected} nodes: somebody removed "
+            "the others",
+            next_step=again,
+        )
+
+
+def _refreshed(wanted: Wanted, known: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """The record, with tools and engine as they are now: caches may have been made anew."""
+    fresh = {**known, "tools": dict(wanted.tools), "engine": wanted.about["engine"]}
+    if not check and fresh != known:
+        cluster.record(wanted.name, fresh)
+    return known if check else fresh
+
+
+def _newer_image(wanted: Wanted, known: Mapping[str, Any]) -> list[str]:
+    if wanted.node_image == known["node_image"]:
+        return []
+    return [
+        f"the nodes stay on {known['node_image']}; nox -s cluster-down, then nox -s cluster-up "
+        f"takes {wanted.node_image}"
+    ]
+
+
+def _bring_back(engine: Engine, found: Sequence[cluster.Node], *, check: bool) -> bool:
     if all(node.running for node in found):
         return False
     if not check:
@@ -167,9 +220,11 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
     local_mirror = is_loopback(wanted.mirror)
     if local_mirror:
         notes.append(
-            f"the mirror {wanted.mirror} is on this host's loopback: nodes get what Kindling needs, "
-            "but cannot pull through it"
+            f"the mirror {wanted.mirror} is on this host's loopback: nodes get what Kindling "
+            "needs, but cannot pull through it"
         )
+    interrupted = cluster.facts(name) or {}
+    own_network = interrupted.get("own_network", not cluster.has_network(engine))
     known: dict[str, Any] = {
         "name": name,
         "context": cluster.context(name),
@@ -177,6 +232,8 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         "node_image": wanted.node_image,
         "node_pools": list(wanted.pools),
         "ports": ports,
+        "wanted_ports": dict(wanted.ports),
+        "own_network": own_network,
         "tools": dict(wanted.tools),
         **wanted.about,
     }
@@ -192,7 +249,8 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         if wanted.mirror and not local_mirror
         else None,
     )
-    (paths.state_dir(name) / "kind.kubeconfig").unlink(missing_ok=True)
+    for left in ("kind.kubeconfig", "kind.kubeconfig.lock"):
+        (paths.state_dir(name) / left).unlink(missing_ok=True)
     with progress.step("kind: control plane", wanted.node_image):
         pid = cluster.begin(engine, Path(wanted.tools["kind"]), name, wanted.node_image, config)
         cluster.record(name, {**known, "complete": False, "kind_pid": pid})

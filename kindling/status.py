@@ -5,8 +5,8 @@
 - ``version``: 1; ``state``: absent, incomplete, stopped, unreachable, degraded or running;
   ``problems``: what is not well, as sentences; ``next``: what to type next
 - ``cluster``, ``context``, ``kubeconfig``, ``kubernetes``, ``supply``, ``node_image``, ``gpu_mode``
-  (null without a cluster), ``pod_network`` (``name``, ``enforces_network_policy``) and ``engine``
-  (``host``, ``owned``)
+  (null without a cluster), ``tools`` (paths of ``kind``, ``kubectl``, ``helm``), ``pod_network``
+  (``name``, ``enforces_network_policy``) and ``engine`` (``host``, ``owned``)
 - ``nodes``: ``name``, ``pool``, ``container`` (Docker's state), ``ready``, ``version``, ``gpus``
   (allocatable), ``gpus_simulated``, ``gpus_wanted`` (by the inventory)
 - ``workloads``: ``kind``, ``namespace``, ``name``, ``ready``, ``wanted`` (pods)
@@ -25,18 +25,18 @@ import argparse
 import json
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from kindling import cluster, cluster_setup, paths, settings, status_objects, status_view
+from kindling import cluster, cluster_setup, paths, settings, status_objects, status_view, web
 from kindling.doctor.machine import Done, gather, run
 from kindling.errors import KindlingError
 from kindling.table import console
 
 _SECONDS = 1.8
+_FACTS = ("context", "kubeconfig", "tools", "supply", "node_image", "gpu_mode", "pod_network")
 _KINDS = (
     "nodes,deployments.apps,statefulsets.apps,daemonsets.apps,horizontalpodautoscalers.autoscaling"
 )
@@ -44,14 +44,13 @@ _KINDS = (
 
 def ask_ready(url: str) -> dict[str, Any] | None:
     """The service's answer to ``GET /ready``, or None where nothing sensible answers."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url}/ready", timeout=1) as answer:
+        with web.without_proxy().open(f"{url}/ready", timeout=1) as answer:
             body = answer.read(65536)
     except urllib.error.HTTPError as error:
         with error:
             body = error.read(65536)
-    except OSError:
+    except web.NO_ANSWER:
         return None
     try:
         content = json.loads(body)
@@ -145,7 +144,15 @@ def _about(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         "engine": {"host": engine["host"], "owned": engine["owned"]} if engine else None,
         **{
             key: facts.get(key)
-            for key in ("context", "kubeconfig", "supply", "node_image", "gpu_mode", "pod_network")
+            for key in (
+                "context",
+                "kubeconfig",
+                "tools",
+                "supply",
+                "node_image",
+                "gpu_mode",
+                "pod_network",
+            )
         },
         "nodes": [],
         "workloads": [],

@@ -60,9 +60,8 @@ def _what_runs(known: Mapping[str, Any]) -> Table:
     table.add_row("its API in a browser", f"{url}/docs", "try a prediction there")
     table.add_row("Kubernetes", f"context {known['context']}",
                   f"{known['kubernetes_version']} on {nodes}")  # fmt: skip
-    if gpus:
-        word = "simulated" if known["gpu_mode"] == "simulated" else known["gpu_mode"]
-        table.add_row("GPUs", "nvidia.com/gpu", f"{gpus}, {word}")
+    if gpus and known["gpu_mode"] == "simulated":
+        table.add_row("GPUs", "nvidia.com/gpu", f"{gpus}, simulated")
     network = known["pod_network"]
     about = "" if network["enforces_network_policy"] else "does not enforce NetworkPolicies"
     table.add_row("pod network", network["name"], about)

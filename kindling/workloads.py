@@ -6,12 +6,11 @@ import itertools
 import json
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kindling import progress
+from kindling import progress, web
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
@@ -134,11 +133,11 @@ def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, 
 
 def _answer(url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with web.without_proxy().open(url, timeout=2) as answer:
             return "" if answer.status == 200 else f"answers {answer.status}"
     except urllib.error.HTTPError as error:
         return f"answers {error.code}"
-    except OSError as error:
+    except web.NO_ANSWER as error:
         return f"does not answer: {getattr(error, 'reason', error)}"
 
 
@@ -146,7 +145,9 @@ def _troubles(kubectl: Kubectl, lacking: Mapping[Workload, str]) -> dict[str, st
     """Why pods in the namespaces of ``lacking`` are not running, by pod."""
     found: dict[str, str] = {}
     for namespace in {workload.namespace for workload in lacking if workload.namespace}:
-        for pod in kubectl.items("pods", f"--namespace={namespace}"):
+        done = kubectl.run("get", "pods", f"--namespace={namespace}", "--output=json", timeout=20)
+        pods = [] if done.returncode else json.loads(done.stdout)["items"]
+        for pod in pods:
             if why := pod_trouble(pod):
                 found[f"{namespace}/{pod['metadata']['name']}"] = why
     return found

@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Callable
 
-from kindling.doctor.check import Check, ok, warn
+from kindling.doctor.check import Check, fail, ok, warn
 from kindling.doctor.context import Context
 from kindling.doctor.machine import Machine
 
@@ -45,9 +45,7 @@ def _port(
     if not error:
         return ok(name, f"{port} is free")
     if error == errno.EACCES:
-        return warn(
-            name, f"{port} is only for root: another is used", "set cluster_ports above 1023"
-        )
+        return fail(name, f"{port} is only for root", "set cluster_ports above 1023")
     holder = holder_of(context.machine, port)
     return warn(
         name,

@@ -45,16 +45,22 @@ def supplies(context: Context) -> list[Check]:
         if isinstance(result, Exception):
             result = Reach(None, f"could not be asked: {result}")
         reached[name] = result or Reach(False, f"no answer in {_PROBE_SECONDS:g} s")
-    mode = taken(context.settings.supply, reached)
-    checks = [_supply(context.settings.supply, mode, reached)]
+    running = str(context.facts.get("supply", ""))
+    mode = taken(context.settings.supply, reached, running)
+    checks = [_supply(context.settings.supply, mode, reached, running)]
     checks += [_source(context, name, reach, mode) for name, reach in reached.items()]
     return [*checks, clock(context, reached)]
 
 
-def taken(wanted: str, reached: Mapping[str, Reach]) -> str:
-    """The supply that ``cluster-up`` would take, as ``auto`` tries them in order."""
+def taken(wanted: str, reached: Mapping[str, Reach], running: str = "") -> str:
+    """The supply that ``cluster-up`` would take, as ``auto`` tries them in order.
+
+    ``running`` is the supply of the cluster that is up, to which ``auto`` keeps.
+    """
     if wanted != "auto":
         return wanted
+    if running:
+        return running
     for name in ("mirror", "registry"):
         if name in reached and reached[name].useful:
             return name
@@ -109,7 +115,7 @@ def _newest_release(context: Context) -> float | None:
     return max(dates, default=None)
 
 
-def _supply(wanted: str, mode: str, reached: Mapping[str, Reach]) -> Check:
+def _supply(wanted: str, mode: str, reached: Mapping[str, Reach], running: str) -> Check:
     name = "supply"
     if wanted == "bundle":
         return fail(
@@ -119,6 +125,8 @@ def _supply(wanted: str, mode: str, reached: Mapping[str, Reach]) -> Check:
         )
     if wanted != "auto":
         return ok(name, f"{wanted}, as the inventory says")
+    if running:
+        return ok(name, f"auto keeps to {mode}: the cluster was made with it")
     silent = [n for n in ("mirror", "registry") if n in reached and n != mode]
     if mode == "packages":
         return ok(name, f"auto takes packages: {' and '.join(silent)} cannot be reached")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
+from kindling.web import NO_ANSWER
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -39,7 +41,7 @@ def ask(url: str, seconds: float = 3.0, proxy: str = "", cafile: str = "") -> An
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, f"HTTP {error.code}", _date(error.headers))
-    except (OSError, ValueError) as error:
+    except (*NO_ANSWER, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return Answer(0, _plain(reason))
     with answer:

@@ -19,7 +19,7 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     what: str = "",
-    next_step: str = "",
+    next_step: str = "nox -s doctor",
 ) -> str:
     """Run ``command`` and return its standard output.
 

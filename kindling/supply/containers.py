@@ -42,6 +42,11 @@ class Engine:
         """Whether the engine holds the image ``ref``."""
         return bool(self.run("image", "ls", "--quiet", ref).strip())
 
+    def digests_of(self, ref: str) -> set[str]:
+        """The digests under which registries know the image ``ref``, which is here."""
+        listed = self.run("image", "inspect", "--format={{json .RepoDigests}}", ref)
+        return {name.partition("@")[2] for name in json.loads(listed) or []}
+
     def label_of(self, ref: str, label: str) -> str:
         """The value of ``label`` on the image ``ref``, which is here; empty without it."""
         template = f'--format={{{{index .Config.Labels "{label}"}}}}'
@@ -54,7 +59,8 @@ class Image:
 
     ``contexts`` maps the names that its ``COPY --from=`` uses to steps; ``root`` is the step
     whose result is the build context, where the Dockerfile adds a root file system.
-    ``name`` is what the image is called where it is used; by default kindling/FOLDER:HASH.
+    ``upstream`` is what the image is called where it is used; by default kindling/FOLDER:HASH.
+    ``base`` tells of the base image what its name, among the ``args``, does not: its digest.
     """
 
     folder: str
@@ -62,6 +68,7 @@ class Image:
     root: Step | None = None
     upstream: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
     dockerfile: Path | None = None
     sources: tuple[Path, ...] = ()
 
@@ -79,7 +86,7 @@ class Image:
     def key(self) -> str:
         """Twelve hex digits that change when anything in the image changes."""
         parts = [hash_files(self.file, *self.sources), *(step.key for step in self.needs)]
-        parts += [f"{k}={v}" for k, v in sorted(self.args.items())]
+        parts += [f"{k}={v}" for k, v in sorted(self.args.items())] + [self.base]
         return Step(self.folder, tuple(parts), lambda *_: None).key[:12]
 
     @property

@@ -45,7 +45,6 @@ def root(
              suite, out / "rootfs.tar"],
             env={"SOURCE_DATE_EPOCH": _EPOCH, "TMPDIR": str(scratch)},
             what=f"installing the Debian packages of {name}",
-            next_step="nox -s doctor",
         )  # fmt: skip
         scratch.rmdir()
 

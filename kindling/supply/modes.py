@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kindling import paths, progress
+from kindling import paths, progress, web
 from kindling.errors import KindlingError
 from kindling.supply import tools
 from kindling.supply.containers import Engine, image_step
@@ -102,13 +102,13 @@ def is_loopback(host: str) -> bool:
 def registry_answers(host: str) -> bool:
     """Whether a registry answers at ``host``; 401 is an answer. Loopback is asked without TLS."""
     address = "registry-1.docker.io" if host == "docker.io" else host
+    local = is_loopback(host)
+    opener = web.without_proxy() if local else urllib.request.build_opener()
     try:
-        urllib.request.urlopen(
-            f"http{'' if is_loopback(host) else 's'}://{address}/v2/", timeout=_PROBE_SECONDS
-        ).close()
+        opener.open(f"http{'' if local else 's'}://{address}/v2/", timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError as error:
         return error.code == 401
-    except (OSError, ValueError):
+    except (*web.NO_ANSWER, ValueError):
         return False
     return True
 
@@ -120,7 +120,7 @@ class Supplier:
         """With ``check`` nothing is made; ``Supplied.made`` tells what would be."""
         self._versions = versions
         self._programs = Programs(versions)
-        self._store = Store(paths.cache_dir() / "store")
+        self._store = Store(paths.store_dir())
         self._docker, self._host = docker, host
         self._check = check
         self._made: list[str] = []
@@ -169,7 +169,7 @@ class Supplier:
             self._pull(engine, image, mirror)
         containers = Containers(self._versions, self._programs, engine)
         gpu = containers.addons["gpu-device-plugin"]
-        service = containers.service(pinned["python"].upstream)
+        service = containers.service(pinned["python"].upstream, pinned["python"].digest)
         self._build([image_step(gpu, engine), image_step(service, engine)])
         images = {
             "metrics-server": pinned["metrics-server"].upstream,
@@ -208,12 +208,22 @@ class Supplier:
         return self._store.path(self._tool_steps()[tool]) / tool
 
     def _tools(self) -> dict[str, str]:
-        found = {n: tool.on_path() or tools.download(tool) for n, tool in self._catalogue().items()}
-        self._build([step for n, step in self._tool_steps().items() if found[n] is None])
-        return {name: str(path or self._built(name)) for name, path in found.items()}
+        found: dict[str, str] = {}
+        for name, tool in self._catalogue().items():
+            path: Path | None = tool.on_path() or tools.cached(tool)
+            if path and not path.exists():
+                self._made.append(name)
+                path = None if self._check else tools.download(tool)
+            found[name] = str(path or "")
+        if not self._check:
+            self._build([step for name, step in self._tool_steps().items() if not found[name]])
+        unknown_yet = _NOT_YET if self._check else ""
+        return {name: path or unknown_yet or str(self._built(name)) for name, path in found.items()}
 
     def _pull(self, engine: Engine, image: Pinned, mirror: str) -> None:
-        if engine.has_image(image.upstream):
+        if engine.has_image(image.upstream) and (
+            not image.digest or image.digest in engine.digests_of(image.upstream)
+        ):
             return
         self._made.append(image.upstream)
         if self._check:
@@ -247,7 +257,7 @@ class Supplier:
 
 def built_tools(versions: Versions) -> dict[str, Path]:
     """Where the tools lie that are built here, whether or not they are there yet."""
-    store = Store(paths.cache_dir() / "store")
+    store = Store(paths.store_dir())
     steps = _tool_steps(Programs(versions))
     return {name: store.path(step) / name for name, step in steps.items()}
 

@@ -221,14 +221,15 @@ class Containers:
         """The base of Python images, where none can be pulled."""
         return Image("python", root=self._debian("debian-python", _PYTHON_PACKAGES))
 
-    def service(self, python: str) -> Image:
-        """The model service on the base image ``python``."""
+    def service(self, python: str, digest: str = "") -> Image:
+        """The model service on the base image ``python``, which has ``digest`` if one is known."""
         folders = [paths.REPOSITORY / name for name in ("service", "pipeline")]
         kinds = ("*.py", "requirements.txt")
         sources = tuple(sorted(f for d in folders for kind in kinds for f in d.glob(kind)))
         return Image(
             "service",
             args={"PYTHON_IMAGE": python},
+            base=digest,
             dockerfile=paths.REPOSITORY / "service" / "Dockerfile",
             sources=sources,
         )

@@ -8,13 +8,12 @@ import re
 import shutil
 import subprocess
 import tarfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kindling import paths
+from kindling import paths, web
 from kindling.errors import KindlingError
 from kindling.supply.recipes import machine
 
@@ -110,7 +109,7 @@ def download(tool: Tool) -> Path | None:
     try:
         published = _get(tool.url + tool.checksum).decode().split()[0]
         data = _get(tool.url)
-    except (urllib.error.URLError, OSError, IndexError):
+    except (*web.NO_ANSWER, IndexError):
         return None
     if hashlib.sha256(data).hexdigest() != published:
         raise KindlingError(

@@ -81,10 +81,6 @@ notes:
   returned: when present
   type: list
   elements: str
-kept:
-  description: Why nothing was removed.
-  returned: when absent
-  type: str
 """
 
 from pathlib import Path

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 from conftest import Cluster, eventually
@@ -55,35 +54,69 @@ def test_the_port_is_open_on_loopback_only(cluster: Cluster) -> None:
     assert all(line.split("-> ")[1].startswith("127.0.0.1:") for line in ports.splitlines())
 
 
-def test_the_autoscaler_adds_pods_under_load_and_takes_them_away_after(
-    cluster: Cluster, holdout: dict[str, object], tmp_path: Path
-) -> None:
-    """Bounded: at most 150 s of load on loopback, from six threads."""
-    rows = holdout["request"]["instances"] * 16  # type: ignore[index]
-    body = json.dumps({"instances": rows}).encode()
-    stop = time.monotonic() + 150
-    enough = threading.Event()
+class Load:
+    """Requests on loopback from some threads until told to stop, for 150 s at most.
 
-    def load() -> None:
-        while time.monotonic() < stop and not enough.is_set():
+    ``failed`` is what did not get a prediction: an HTTP error, a reset, no connection.
+    """
+
+    def __init__(self, url: str, body: bytes, threads: int) -> None:
+        self.answered, self.failed = 0, list[str]()
+        self._url, self._body = url, body
+        self._deadline = time.monotonic() + 150
+        self._enough = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        while time.monotonic() < self._deadline and not self._enough.is_set():
             try:
-                predict(cluster.url, body)
-            except OSError:
+                predict(self._url, self._body)
+                self.answered += 1
+            except OSError as error:
+                self.failed.append(repr(error))
                 time.sleep(0.1)
 
-    def ready() -> int:
-        live = cluster.kubectl.get("deployment", "serving", "--namespace=kindling")
-        return int(live["status"].get("readyReplicas", 0))
 
-    eventually(lambda: ready() == 1, seconds=420, what="the service is at rest with one pod")
-    threads = [threading.Thread(target=load) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    try:
-        eventually(lambda: ready() >= 2, seconds=140, what="a second pod is ready")
-    finally:
-        enough.set()
-        for thread in threads:
-            thread.join()
-    # Kubernetes waits five minutes before it takes pods away.
-    eventually(lambda: ready() == 1, seconds=480, what="the extra pods are gone")
+def ready(cluster: Cluster) -> int:
+    live = cluster.kubectl.get("deployment", "serving", "--namespace=kindling")
+    return int(live["status"].get("readyReplicas", 0))
+
+
+def test_the_autoscaler_adds_pods_under_load_and_takes_them_away_after(
+    cluster: Cluster, holdout: dict[str, object]
+) -> None:
+    rows = holdout["request"]["instances"] * 16  # type: ignore[index]
+    body = json.dumps({"instances": rows}).encode()
+    eventually(lambda: ready(cluster) == 1, seconds=240, what="the service is at rest with one pod")
+    with Load(cluster.url, body, threads=6) as load:
+        eventually(lambda: ready(cluster) >= 2, seconds=140, what="a second pod is ready")
+    assert load.failed == []
+    # The local inventory waits a minute before pods are taken away, not Kubernetes' five.
+    eventually(lambda: ready(cluster) == 1, seconds=200, what="the extra pods are gone")
+
+
+def test_no_request_fails_while_pods_are_replaced(
+    cluster: Cluster, holdout: dict[str, object]
+) -> None:
+    body = json.dumps(holdout["request"]).encode()
+    rollout = ("rollout", "status", "deployment/serving", "--namespace=kindling", "--timeout=120s")
+    with Load(cluster.url, body, threads=2) as load:
+        cluster.kubectl.check("rollout", "restart", *rollout[2:4])
+        cluster.kubectl.check(*rollout, timeout=130)
+        eventually(
+            lambda: len(cluster.kubectl.items("pods", "--namespace=kindling")) == 1,
+            seconds=90,
+            what="the old pod has drained and is gone",
+        )
+    assert load.answered > 0
+    assert load.failed == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from kindling import cluster, engine
+from kindling import cluster, cluster_setup, engine, paths
 from kindling.errors import KindlingError
+from kindling.supply.containers import Engine
 
 POOLS: list[dict[str, Any]] = [
     {"name": "control-plane", "role": "control-plane"},
@@ -115,23 +118,77 @@ def test_withheld_capabilities_are_read_from_the_bounding_set(tmp_path: Path) ->
     assert engine.missing_capabilities(status) == []
 
 
+def wanted(**others: Any) -> cluster_setup.Wanted:
+    given = {"pools": POOLS, "ports": {"serving": 8080}, "about": {"gpu_mode": "simulated"}}
+    return cluster_setup.Wanted("c", "image", tools={}, **{**given, **others})
+
+
+def whole(monkeypatch: pytest.MonkeyPatch, nodes: int = 4, host: str = "unix:///a") -> Engine:
+    """A complete cluster of ours in the engine at ``host``; returns the engine at unix:///a."""
+    found = [cluster.Node(f"c-{number}", True) for number in range(nodes)]
+    known = {
+        "name": "c", "complete": True, "node_pools": POOLS, "wanted_ports": {"serving": 8080},
+        "gpu_mode": "simulated", "engine": {"docker": "docker", "host": host},
+    }  # fmt: skip
+    monkeypatch.setattr(cluster, "nodes", lambda *_: found)
+    monkeypatch.setattr(cluster, "facts", lambda _: known)
+    monkeypatch.setattr(engine, "answers", lambda *_: True)
+    return Engine(Path("docker"), "unix:///a")
+
+
 def test_a_cluster_that_somebody_else_made_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kindling import cluster_setup
-
-    monkeypatch.setattr(cluster, "nodes", lambda *_: [cluster.Node("c-control-plane", True)])
+    found = whole(monkeypatch)
     monkeypatch.setattr(cluster, "facts", lambda _: None)
-    wanted = cluster_setup.Wanted("c", "image", POOLS, {}, {}, {})
     with pytest.raises(KindlingError, match="did not make"):
-        cluster_setup.present(None, wanted, check=False)  # type: ignore[arg-type]
+        cluster_setup.present(found, wanted(), check=False)
 
 
-def test_changed_pools_are_refused_before_anything_is_touched(
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pools": POOLS[:1]}, "node pools are not"),
+        ({"ports": {"serving": 9090}}, "ports are not"),
+        ({"about": {"gpu_mode": "none"}}, "gpu_mode is not"),
+    ],
+)
+def test_what_only_a_new_cluster_can_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
+) -> None:
+    found = whole(monkeypatch)
+    with pytest.raises(KindlingError, match=said) as failure:
+        cluster_setup.present(found, wanted(**change), check=False)
+    assert failure.value.next_step == "nox -s cluster-down, then nox -s cluster-up"
+
+
+def test_a_node_that_somebody_removed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = whole(monkeypatch, nodes=3)
+    with pytest.raises(KindlingError, match="3 of its 4 nodes"):
+        cluster_setup.present(found, wanted(), check=False)
+
+
+def test_a_cluster_in_another_engine_is_not_made_a_second_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from kindling import cluster_setup
+    found = whole(monkeypatch, host="unix:///b")
+    with pytest.raises(KindlingError, match="is in the engine at unix:///b") as failure:
+        cluster_setup.present(found, wanted(), check=False)
+    assert "DOCKER_HOST=unix:///b" in failure.value.next_step
 
-    monkeypatch.setattr(cluster, "nodes", lambda *_: [cluster.Node("c-control-plane", True)])
-    monkeypatch.setattr(cluster, "facts", lambda _: {"complete": True, "node_pools": POOLS[:1]})
-    wanted = cluster_setup.Wanted("c", "image", POOLS, {}, {}, {})
-    with pytest.raises(KindlingError, match="node pools"):
-        cluster_setup.present(None, wanted, check=False)  # type: ignore[arg-type]
+
+def test_only_programs_of_an_engine_count_as_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINDLING_CACHE", str(tmp_path))
+    log = paths.engine_dir() / "dockerd.log"
+    log.parent.mkdir()
+    log.touch()
+    reader = subprocess.Popen(["tail", "-f", log])
+    fake = tmp_path / "containerd"
+    shutil.copy(shutil.which("tail") or "", fake)
+    ours = subprocess.Popen([fake, "-f", log])
+    try:
+        assert [pid for pid, _ in engine._processes(paths.engine_dir())] == [ours.pid]
+    finally:
+        for process in (reader, ours):
+            process.kill()
+            process.wait()

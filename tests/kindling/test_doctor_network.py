@@ -28,7 +28,7 @@ def by_name(checks: Sequence[Check]) -> dict[str, Check]:
     [
         (0, "ok", "8080 is free"),
         (errno.EADDRINUSE, "warn", "the next free one is used"),
-        (errno.EACCES, "warn", "only for root"),
+        (errno.EACCES, "fail", "only for root"),
     ],
 )
 def test_a_port(tmp_path: Path, error: int, status: str, said: str) -> None:
