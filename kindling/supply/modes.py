@@ -208,17 +208,22 @@ class Supplier:
         return self._store.path(self._tool_steps()[tool]) / tool
 
     def _tools(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for name, tool in self._catalogue().items():
-            path: Path | None = tool.on_path() or tools.cached(tool)
-            if path and not path.exists():
+        """kind, kubectl and helm: the user's, what is in the cache, else downloaded or built."""
+        found = {name: self._tool_there(name, tool) for name, tool in self._catalogue().items()}
+        missing = [name for name, path in found.items() if path is None]
+        if self._check:
+            self._made += missing
+            return {name: str(path or _NOT_YET) for name, path in found.items()}
+        for name in missing:
+            found[name] = tools.download(self._catalogue()[name])
+            if found[name]:
                 self._made.append(name)
-                path = None if self._check else tools.download(tool)
-            found[name] = str(path or "")
-        if not self._check:
-            self._build([step for name, step in self._tool_steps().items() if not found[name]])
-        unknown_yet = _NOT_YET if self._check else ""
-        return {name: path or unknown_yet or str(self._built(name)) for name, path in found.items()}
+        self._build([step for name, step in self._tool_steps().items() if not found[name]])
+        return {name: str(path or self._built(name)) for name, path in found.items()}
+
+    def _tool_there(self, name: str, tool: tools.Tool) -> Path | None:
+        there = (tool.on_path(), tools.cached(tool), self._built(name))
+        return next((path for path in there if path and path.exists()), None)
 
     def _pull(self, engine: Engine, image: Pinned, mirror: str) -> None:
         if engine.has_image(image.upstream) and (

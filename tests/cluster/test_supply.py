@@ -6,19 +6,24 @@ file of versions that these tests hand over is the real one with those digests i
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 from conftest import Cluster
 
 from kindling import cluster as clusters
+from kindling import paths
 from kindling.errors import KindlingError
 from kindling.supply import modes, versions
 from kindling.supply.containers import Engine
@@ -123,6 +128,62 @@ def test_a_mirror_serves_upstream_names_by_digest(
     again = supplier(cluster, served).supply(mode, why, registry)
     assert again.made == []
     forget(cluster.engine, upstream)
+
+
+@pytest.fixture
+def versions_file(served: Versions, tmp_path: Path) -> Path:
+    """``images/versions.yml`` with the digests that the registry serves."""
+    content = yaml.safe_load(versions.FILE.read_text())
+    for name, image in served.images.items():
+        content["images"][name]["digest"] = image.digest
+    file = tmp_path / "versions.yml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def test_a_second_cluster_comes_up_from_a_mirror_and_goes_alone(
+    cluster: Cluster, registry: str, versions_file: Path
+) -> None:
+    name, ours = f"{cluster.name}-mirror", cluster.engine.run("ps", "--quiet").split()
+    chosen = {
+        "cluster_name": name,
+        "cluster_node_pools": "[{name: control-plane, role: control-plane}]",
+        "gpu_mode": "none",
+        "images_supply": "mirror",
+        "images_mirror": registry,
+        "images_versions_file": str(versions_file),
+    }
+    words = [word for key, value in chosen.items() for word in ("-e", f"{key}={value}")]
+    try:
+        done = kindling("up", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        facts = clusters.facts(name)
+        assert facts is not None
+        assert (facts["supply"], facts["node_image"]) == (
+            "mirror",
+            versions.load().images["node"].upstream,
+        )
+        assert f"{registry} is on this host's loopback" in done.stdout
+        body = (paths.REPOSITORY / "service" / "example.json").read_bytes()
+        url = f"http://127.0.0.1:{facts['ports']['serving']}/predict"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer)["predictions"][0]["label"] == 1
+        again = kindling("up", *words)
+        assert "changed=0 failed=0" in again.stdout, again.stdout + again.stderr
+    finally:
+        down = kindling("down", *words)
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert "the engine runs on" in down.stdout
+    assert cluster.engine.run("ps", "--quiet").split() == ours
+    assert clusters.facts(name) is None
+
+
+def kindling(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kindling.run", *words],
+        cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
 
 
 def test_a_registry_is_asked_under_the_names_in_the_file_of_versions(
