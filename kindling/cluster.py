@@ -25,6 +25,7 @@ from kindling.supply.containers import Engine
 _LABEL = "io.x-k8s.kind.cluster"
 _NODE_PORTS = {"serving": 30080}
 _PORT_TRIES = 50
+_CONTROL_PLANE = "✓ Starting control-plane"
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,16 @@ def begin(engine: Engine, kind: Path, name: str, image: str, config: str) -> int
         )  # fmt: skip
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid
+
+
+def takes_releases(engine: Engine, name: str) -> bool:
+    """Whether kind has started the control plane; the cluster's kubeconfig is there by then.
+
+    kind's words tell, which costs nothing: asking the node again and again would take half a core
+    from what is waited for. Other words only mean that it is noticed at kind's end.
+    """
+    said = (paths.state_dir(name) / "kind.log").read_text(errors="replace")
+    return (_CONTROL_PLANE in said or finished(name)) and early_kubeconfig(engine, name) is not None
 
 
 def early_kubeconfig(engine: Engine, name: str) -> Path | None:

@@ -254,16 +254,8 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
     with progress.step("kind: control plane", wanted.node_image):
         pid = cluster.begin(engine, Path(wanted.tools["kind"]), name, wanted.node_image, config)
         cluster.record(name, {**known, "complete": False, "kind_pid": pid})
-        cluster.wait_for_kind(name, pid, lambda: _control_plane_stands(engine, known))
+        cluster.wait_for_kind(name, pid, lambda: cluster.takes_releases(engine, name))
     return {"changed": True, "facts": {**known, "complete": False}, "notes": notes}
-
-
-def _control_plane_stands(engine: Engine, known: Mapping[str, Any]) -> bool:
-    """Whether releases can be installed: kind has applied its own manifests by then."""
-    if cluster.early_kubeconfig(engine, known["name"]) is None:
-        return False
-    storage = ("deployment", "local-path-provisioner", "--namespace=local-path-storage")
-    return kubectl(known).run("get", *storage, timeout=10).returncode == 0
 
 
 def joined(name: str, *, check: bool) -> dict[str, Any]:

@@ -31,7 +31,10 @@ _OURS = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "ANSIBLE_HOME"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``PLAYBOOK``; the exit code is 0, 1 for a failure, 130 or 143 for an interruption."""
+    """Run the playbook that the first word names.
+
+    The exit code is 0, 1 for a failure, 130 or 143 for an interruption.
+    """
     try:
         return _run(_arguments(argv))
     except KindlingError as error:
@@ -49,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    known = sorted(file.stem for file in _PLAYBOOKS.glob("*.yml"))
-    parser = argparse.ArgumentParser(prog="nox -s cluster-…  --")
-    parser.add_argument("playbook", choices=known)
+    playbook, *words = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog=f"nox -s cluster-{playbook} --")
+    parser.set_defaults(playbook=playbook)
     parser.add_argument("--inventory", default="local", help="a folder of inventories/")
     parser.add_argument(
         "-e", "--set", action="append", default=[], metavar="KEY=VALUE",
@@ -65,7 +68,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--all", action="store_true", help="down: also the engine's data and all caches"
     )
     parser.add_argument("-v", "--verbose", action="store_true")
-    return parser.parse_args(argv)
+    return parser.parse_args(words)
 
 
 def _run(arguments: argparse.Namespace) -> int:

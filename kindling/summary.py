@@ -44,7 +44,7 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
     console.print("  nox -s status        what runs, and whether it is well")
     console.print("  nox -s tests         the tests, now with those of a cluster")
     console.print("  nox -s cluster-down  remove it all; caches stay")
-    return out.getvalue().rstrip()
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def _what_runs(known: Mapping[str, Any]) -> Table:

@@ -99,6 +99,27 @@ def test_a_port_in_use_gives_way_to_the_next() -> None:
     assert cluster.free_port(taken, [taken]) != taken
 
 
+@pytest.mark.parametrize(
+    ("said", "ended", "takes"),
+    [
+        (" • Starting control-plane 🕹️  ...\n", False, False),
+        (" • Starting control-plane 🕹️  ...\n ✓ Starting control-plane 🕹️\n", False, True),
+        ("other words\n", False, False),
+        ("other words\n", True, True),
+    ],
+)
+def test_releases_are_taken_once_kind_says_so_and_at_its_end_whatever_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, ended: bool, takes: bool
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(cluster, "early_kubeconfig", lambda *_: tmp_path)
+    cluster.record("c", {})
+    (paths.state_dir("c") / "kind.log").write_text(said)
+    if ended:
+        (paths.state_dir("c") / "kind.kubeconfig").touch()
+    assert cluster.takes_releases(Engine(Path("docker"), ""), "c") is takes
+
+
 def test_facts_of_no_cluster_and_of_a_broken_file_are_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
