@@ -16,7 +16,6 @@ EVERY = [pytest.param(chart, id=chart.name) for chart in charts.all_charts()]
 # Values whose change shows only with others, or must have a certain form: what to set.
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "serving": {
-        "replicaCount": {"replicaCount": 4, "autoscaling": {"enabled": False}},
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "image.pullSecrets": {"image": {"pullSecrets": ["s"]}},

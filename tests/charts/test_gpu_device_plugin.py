@@ -87,9 +87,7 @@ def test_everything_says_that_the_gpus_are_simulated(render: Render) -> None:
 def test_it_may_read_and_label_nodes_and_nothing_more(render: Render) -> None:
     manifests = render()
     role, binding = manifests["ClusterRole"], manifests["ClusterRoleBinding"]
-    assert role["rules"] == [
-        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch", "patch"]}
-    ]
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}]
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     account = manifests["ServiceAccount"]["metadata"]
     assert binding["subjects"] == [

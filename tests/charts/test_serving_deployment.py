@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
+from kindling import paths
 from kindling.errors import KindlingError
+from service.settings import Settings
 
 CHART = "serving"
 Render = Callable[..., dict[str, Any]]
@@ -18,10 +21,6 @@ def pod(manifests: dict[str, Any]) -> Any:
 def container(manifests: dict[str, Any]) -> Any:
     (only,) = pod(manifests)["containers"]
     return only
-
-
-def test_the_autoscaler_alone_sets_the_number_of_pods(render: Render) -> None:
-    assert "replicas" not in render()["Deployment"]["spec"]
 
 
 def test_three_pods_run_without_autoscaling(render: Render) -> None:
@@ -135,6 +134,25 @@ def test_a_variable_cannot_be_both_plain_and_secret(render: Render) -> None:
         render(env={"TWICE": "a"}, secretEnv={"TWICE": {"secretName": "s", "key": "k"}})
 
 
+@pytest.mark.parametrize("name", ["KINDLING_SERVICE_LISTEN_PORT", "KINDLING_SERVICE_LISTEN_HOST"])
+@pytest.mark.parametrize("where", ["env", "secretEnv"])
+def test_where_the_service_listens_cannot_be_moved_away_from_the_probes(
+    render: Render, name: str, where: str
+) -> None:
+    value = "8001" if where == "env" else {"secretName": "s", "key": "k"}
+    with pytest.raises(KindlingError, match=f"{name} may not be set"):
+        render(**{where: {name: value}})
+
+
+def test_a_pod_is_not_killed_before_the_service_has_drained_and_finished(render: Render) -> None:
+    shortest = 30
+    settings = Settings()
+    assert settings.drain_seconds + settings.shutdown_seconds < shortest
+    assert pod(render(terminationGracePeriodSeconds=shortest))
+    with pytest.raises(KindlingError, match="terminationGracePeriodSeconds"):
+        render(terminationGracePeriodSeconds=shortest - 1)
+
+
 def test_annotations_of_the_chart_cannot_be_overwritten(render: Render) -> None:
     with pytest.raises(KindlingError, match=r"may not set prometheus\.io/port"):
         render(podAnnotations={"prometheus.io/port": "1"})
@@ -161,18 +179,11 @@ def test_an_image_can_be_pinned_by_digest(render: Render) -> None:
 
 
 def test_the_local_values_fit_a_small_machine(render: Render) -> None:
-    manifests = render(
-        service={"type": "NodePort", "nodePort": 30080},
-        resources={
-            "requests": {"cpu": "100m", "memory": "128Mi"},
-            "limits": {"cpu": "300m", "memory": "256Mi"},
-        },
-        autoscaling={"minReplicas": 1, "maxReplicas": 4},
-    )
-    assert container(manifests)["resources"] == {
-        "requests": {"cpu": "100m", "memory": "128Mi"},
-        "limits": {"cpu": "300m", "memory": "256Mi"},
-    }
+    inventory = paths.REPOSITORY / "inventories" / "local" / "group_vars" / "all.yml"
+    values = yaml.safe_load(inventory.read_text())["serving_values"]
+    manifests = render(**values)
+    assert container(manifests)["resources"] == values["resources"]
+    assert manifests["Deployment"]["spec"]["replicas"] == 1
     assert manifests["Service"]["spec"]["ports"][0]["nodePort"] == 30080
     scaling = manifests["HorizontalPodAutoscaler"]["spec"]
     assert (scaling["minReplicas"], scaling["maxReplicas"]) == (1, 4)

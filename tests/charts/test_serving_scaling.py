@@ -74,12 +74,22 @@ def test_a_replica_count_outside_the_bounds_is_refused(render: Render, count: in
 
 
 @pytest.mark.parametrize(
-    "unused", [{"behavior": {"scaleUp": {"tolerance": "0.1"}}}, {"extraMetrics": [{"type": "x"}]}]
+    "unused",
+    [
+        {"minReplicas": 1},
+        {"maxReplicas": 11},
+        {"targetCPUUtilizationPercentage": 60},
+        {"behavior": {"scaleUp": {"tolerance": "0.1"}}},
+        {"extraMetrics": [{"type": "x"}]},
+    ],
+    ids=lambda unused: next(iter(unused)),
 )
 def test_settings_of_an_absent_autoscaler_are_refused(
     render: Render, unused: dict[str, object]
 ) -> None:
-    with pytest.raises(KindlingError, match=r"no effect while autoscaling\.enabled is false"):
+    (name,) = unused
+    message = rf"autoscaling\.{name} has no effect while autoscaling\.enabled is false"
+    with pytest.raises(KindlingError, match=message):
         render(autoscaling={"enabled": False, **unused})
 
 
@@ -106,6 +116,17 @@ def test_a_drain_stops_one_pod_at_a_time_where_there_can_be_several(
 )
 def test_what_can_only_be_one_pod_has_no_budget(render: Render, scaling: dict[str, object]) -> None:
     assert "PodDisruptionBudget" not in render(replicaCount=1, autoscaling=scaling)
+
+
+@pytest.mark.parametrize(
+    "scaling", [{"enabled": False}, {"minReplicas": 1, "maxReplicas": 1}], ids=["off", "one"]
+)
+@pytest.mark.parametrize("allowed", [2, "50%"])
+def test_the_size_of_an_absent_budget_is_refused(
+    render: Render, scaling: dict[str, object], allowed: int | str
+) -> None:
+    with pytest.raises(KindlingError, match=r"maxUnavailable has no effect where .* one pod"):
+        render(replicaCount=1, autoscaling=scaling, podDisruptionBudget={"maxUnavailable": allowed})
 
 
 @pytest.mark.parametrize("refused", [0, "0%", "100%", "two"])

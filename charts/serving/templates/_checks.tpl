@@ -7,8 +7,17 @@
   {{- if or (lt (int .Values.replicaCount) (int $scaling.minReplicas)) (gt (int .Values.replicaCount) (int $scaling.maxReplicas)) -}}
     {{- fail (printf "replicaCount (%v) is outside autoscaling's %v to %v" .Values.replicaCount $scaling.minReplicas $scaling.maxReplicas) -}}
   {{- end -}}
-{{- else if or $scaling.behavior $scaling.extraMetrics -}}
-  {{- fail "autoscaling.behavior and autoscaling.extraMetrics have no effect while autoscaling.enabled is false" -}}
+{{- else -}}
+  {{- /* A template cannot see which values were set, only which are not values.yaml's. */ -}}
+  {{- $defaults := dict "minReplicas" 2 "maxReplicas" 10 "targetCPUUtilizationPercentage" 70 "behavior" dict "extraMetrics" list -}}
+  {{- range $name, $default := $defaults -}}
+    {{- if ne (toJson $default) (toJson (index $scaling $name)) -}}
+      {{- fail (printf "autoscaling.%s has no effect while autoscaling.enabled is false" $name) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if and (le (include "serving.mostReplicas" . | int) 1) (ne (toString .Values.podDisruptionBudget.maxUnavailable) "1") -}}
+  {{- fail "podDisruptionBudget.maxUnavailable has no effect where there can only be one pod" -}}
 {{- end -}}
 {{- if and (eq .Values.service.type "ClusterIP") .Values.service.nodePort -}}
   {{- fail "service.nodePort has no effect with service.type ClusterIP" -}}
@@ -22,6 +31,11 @@
 {{- range $name, $_ := .Values.env -}}
   {{- if hasKey $.Values.secretEnv $name -}}
     {{- fail (printf "%s is in env and in secretEnv" $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name := list "KINDLING_SERVICE_LISTEN_HOST" "KINDLING_SERVICE_LISTEN_PORT" -}}
+  {{- if or (hasKey $.Values.env $name) (hasKey $.Values.secretEnv $name) -}}
+    {{- fail (printf "%s may not be set: the Service and the probes ask port 8000 of the pod" $name) -}}
   {{- end -}}
 {{- end -}}
 {{- range $name, $_ := .Values.podAnnotations -}}

@@ -26,3 +26,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "serving.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
+
+{{- define "serving.replicas" -}}
+{{- /* What the autoscaler has decided is left alone: helm would otherwise set replicaCount again. */ -}}
+{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "serving.fullname" .) -}}
+{{- if and .Values.autoscaling.enabled $live -}}
+{{ $live.spec.replicas }}
+{{- else -}}
+{{ .Values.replicaCount }}
+{{- end -}}
+{{- end }}
+
+{{- define "serving.mostReplicas" -}}
+{{ ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled }}
+{{- end }}
