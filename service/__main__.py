@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Process 1 of a container ignores SIGTERM unless it handles it, and uvicorn handles it only
+    # seconds later. SystemExit would not do: raised in a callback of an import, it is dropped.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 from service.app import create_app
 from service.errors import SettingsInvalidError

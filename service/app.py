@@ -65,13 +65,13 @@ def create_app(
     @app.post(
         "/predict",
         response_model=PredictResponse,
-        responses={status: {"model": ProblemResponse} for status in (413, 422, 500, 503)},
+        responses={status: {"model": ProblemResponse} for status in (408, 413, 422, 500, 503)},
         openapi_extra=_json_body(schema.model_json_schema()),
     )
     async def predict(request: Request) -> Response:
         """Classify images of handwritten digits."""
         with predictor.admit():
-            body = await read_body(request, settings.max_body_bytes)
+            body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
             answer = await predictor.predict(parse_body(body, schema).instances)
         # Already of the documented type: FastAPI would validate every number again.
         return Response(answer.model_dump_json(), media_type="application/json")

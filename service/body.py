@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from service.errors import BodyTooLargeError, ClientGoneError, InvalidRequestError
+from service.errors import (
+    BodyTooLargeError,
+    BodyTooSlowError,
+    ClientGoneError,
+    InvalidRequestError,
+)
 from service.schemas import PredictRequest
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body of at most ``limit`` bytes, counted as they arrive.
+async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """The request's body of at most ``limit`` bytes, counted as they arrive, within ``seconds``.
 
-    Raises BodyTooLargeError as soon as the limit is passed or announced to be, ClientGoneError.
+    Raises BodyTooLargeError as soon as the limit is passed or announced to be, BodyTooSlowError,
+    ClientGoneError.
     """
     too_large = BodyTooLargeError(f"the body has more than {limit} bytes")
     announced = request.headers.get("content-length", "0")
@@ -21,11 +29,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise too_large
-            chunks.append(chunk)
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise too_large
+                chunks.append(chunk)
+    except TimeoutError:
+        raise BodyTooSlowError(f"the body did not arrive within {seconds:g} seconds") from None
     except ClientDisconnect:
         raise ClientGoneError("the client hung up") from None
     return b"".join(chunks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -10,6 +11,7 @@ class ServiceError(Exception):
 
     status_code: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -31,6 +33,15 @@ class BodyTooLargeError(ServiceError):
     code = "body_too_large"
 
 
+class BodyTooSlowError(ServiceError):
+    """The body did not arrive in the time that the service waits for it."""
+
+    status_code = 408
+    code = "body_too_slow"
+    # What is still missing would be taken for the next request's, and waited for without end.
+    headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
+
+
 class ClientGoneError(ServiceError):
     """The client hung up before its request was read; nobody sees the answer."""
 
@@ -50,6 +61,7 @@ class OverloadedError(ServiceError):
 
     status_code = 503
     code = "overloaded"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class PredictionFailedError(ServiceError):

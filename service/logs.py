@@ -6,6 +6,8 @@ import logging
 import sys
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 
 def configure_logs(level: str) -> None:
@@ -31,7 +33,8 @@ def configure_logs(level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                # Local variables would be what clients sent: bodies, headers.
+                ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
                 structlog.processors.EventRenamer("message"),
                 structlog.processors.JSONRenderer(),
             ],

@@ -12,7 +12,9 @@ from prometheus_client import (
 )
 
 # Whatever happens, no other value of `status` is exported.
-STATUSES = frozenset({200, 405, 413, 422, 499, 500, 503})
+STATUSES = frozenset({200, 405, 408, 413, 422, 499, 500, 503})
+# A refusal takes no time worth knowing, and many of them would hide how slow the rest are.
+_TIMED = frozenset({200, 500})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -32,7 +34,7 @@ class Metrics:
         )
         self._latency = Histogram(
             "llm_request_latency_seconds",
-            "Time from the request's head to the end of the answer.",
+            "Time from the request's head to the end of the answer, of requests not refused.",
             ["model"],
             buckets=_BUCKETS,
             registry=self.registry,
@@ -54,10 +56,11 @@ class Metrics:
         self._latency.labels(model_name)
 
     def prediction_answered(self, status: int, seconds: float) -> None:
-        """Count one answered prediction request."""
+        """Count one answered prediction request, and time it unless it was refused."""
         label = str(status) if status in STATUSES else "other"
         self._requests.labels(self._model_name, label).inc()
-        self._latency.labels(self._model_name).observe(seconds)
+        if status in _TIMED:
+            self._latency.labels(self._model_name).observe(seconds)
 
     def model_served(self, version: str, accuracy: float) -> None:
         """Publish the accuracy of the model now served; an earlier version's series goes."""

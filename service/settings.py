@@ -34,8 +34,12 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, description="Most bytes in one request."
     )
+    body_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="Time in which a request's body must arrive."
+    )
+    # Each may hold a body of `max_body_bytes`: together they must fit the pod's memory.
     max_in_flight: int = Field(
-        default=512, ge=1, description="Predictions at once before the service answers 503."
+        default=64, ge=1, description="Predictions at once before the service answers 503."
     )
     inference_workers: int = Field(
         default=1, ge=1, le=64, description="Threads that run the model."

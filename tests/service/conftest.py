@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,16 +87,19 @@ class Server:
 
 @pytest.fixture
 def serve(model_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers with any settings; a free port, ready when returned."""
+    """Starts servers with any settings; a free port, ready when returned.
+
+    ``program``, what Python is to run, stands in for the service as it is.
+    """
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(**settings: object) -> Server:
+    def start(program: Sequence[str] = ("-m", "service"), **settings: object) -> Server:
         values = {"model_dir": model_dir, "listen_host": "127.0.0.1", "listen_port": 0, **settings}
         environment = {f"KINDLING_SERVICE_{key.upper()}": str(v) for key, v in values.items()}
         log = tmp_path / "server.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "service"],
+                [sys.executable, *program],
                 cwd=ROOT,
                 env={**os.environ, **environment},
                 stdout=out,

@@ -158,6 +158,7 @@ def test_a_slow_prediction_blocks_no_probe_and_too_many_are_turned_away(
         assert "http_requests_in_flight 1.0" in client.get("/metrics").text
         refused = client.post("/predict", json={"instances": [GOOD]})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
     finally:
         finish.set()
         slow.join(10)

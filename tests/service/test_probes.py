@@ -14,7 +14,8 @@ import pytest
 from conftest import wait_until
 from fastapi.testclient import TestClient
 
-from service.errors import ModelInvalidError
+from service.errors import ModelInvalidError, ServiceError
+from service.metrics import STATUSES, Metrics
 from service.model import OnnxModel
 from service.schemas import EXAMPLE_ROW
 
@@ -87,11 +88,30 @@ def test_metrics_count_by_status_and_tell_the_accuracy(
     assert 'llm_requests_total{model="digits",status="422"} 1.0' in text
     assert 'llm_requests_total{model="digits",status="405"} 1.0' in text
     assert 'llm_requests_total{model="digits",status="500"} 0.0' in text
-    assert 'llm_request_latency_seconds_count{model="digits"} 3.0' in text
+    assert 'llm_request_latency_seconds_count{model="digits"} 1.0' in text
     assert "http_requests_in_flight 0.0" in text
     assert model.metadata is not None
     labels = f'{{model="digits",version="{model.metadata.version}"}}'
     assert f"model_accuracy{labels} {model.metadata.accuracy}" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "timed"),
+    [(200, 1), (500, 1), (405, 0), (408, 0), (413, 0), (422, 0), (499, 0), (503, 0)],
+)
+def test_only_what_was_not_refused_is_timed(status: int, timed: int) -> None:
+    metrics = Metrics("digits")
+    metrics.prediction_answered(status, 0.5)
+    count = metrics.registry.get_sample_value
+    labels = {"model": "digits"}
+    assert count("llm_requests_total", {**labels, "status": str(status)}) == 1
+    assert count("llm_request_latency_seconds_count", labels) == timed
+
+
+def test_every_documented_answer_is_counted_under_its_own_status(client: TestClient) -> None:
+    answers = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
+    assert {int(status) for status in answers} <= STATUSES
+    assert {error.status_code for error in ServiceError.__subclasses__()} <= STATUSES
 
 
 def test_nothing_a_client_sends_becomes_a_label(client: TestClient) -> None:

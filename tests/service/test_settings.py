@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from kindling import paths
 from service import __main__ as command
 from service.errors import SettingsInvalidError
 from service.settings import Settings, load_settings
@@ -42,3 +44,22 @@ def test_a_bad_setting_ends_the_process_with_a_sentence(
     error = capsys.readouterr().err
     assert error.startswith("KINDLING_SERVICE_LISTEN_PORT: ")
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("file", "above"),
+    [
+        ("charts/serving/values.yaml", ()),
+        ("inventories/local/group_vars/all.yml", ("serving_values",)),
+    ],
+)
+def test_the_bodies_of_all_admitted_requests_take_half_of_a_pods_memory_at_most(
+    file: str, above: tuple[str, ...]
+) -> None:
+    values = yaml.safe_load((paths.REPOSITORY / file).read_text())
+    for key in above:
+        values = values[key]
+    limit = values["resources"]["limits"]["memory"]
+    unit = {"Mi": 2**20, "Gi": 2**30}[limit[-2:]]
+    settings = Settings()
+    assert settings.max_in_flight * settings.max_body_bytes <= int(limit[:-2]) * unit / 2

@@ -1,0 +1,68 @@
+"""Log lines: JSON, and nothing in them that a client sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2 as httpx
+from conftest import Server, wait_until
+
+from service.schemas import EXAMPLE_ROW
+
+Serve = Callable[..., Server]
+
+# The service with a model that fails on one row, and gives nonsense for more.
+FAILING = """
+import sys
+from service import __main__ as command
+
+class Failing(command.OnnxModel):
+    def predict(self, rows):
+        if self.metadata is None:
+            return super().predict(rows)
+        if len(rows) > 1:
+            return None, None
+        raise RuntimeError("the model is broken")
+
+command.OnnxModel = Failing
+sys.exit(command.main())
+"""
+
+
+def test_log_lines_are_json_without_what_was_sent(serve: Serve) -> None:
+    server = serve()
+    httpx.post(f"{server.url}/predict?token=in-query", json={"instances": "in-body"})
+    wait_until(lambda: "/predict" in server.log.read_text(), "the request is logged", server.log)
+    lines = [line for line in server.log_lines() if line.get("path") == "/predict"]
+    assert len(lines) == 1
+    assert lines[0]["status"] == 422
+    assert lines[0]["duration_ms"] > 0
+    assert "in-query" not in server.log.read_text()
+    assert "in-body" not in server.log.read_text()
+
+
+def test_a_traceback_is_logged_without_what_was_sent(serve: Serve) -> None:
+    server = serve(("-c", FAILING))
+    row = [13.0625, *EXAMPLE_ROW[1:]]
+    codes = []
+    for rows in ([row], [row, row]):
+        answer = httpx.post(
+            f"{server.url}/predict",
+            json={"instances": rows},
+            headers={"Authorization": "Bearer in-header"},
+        )
+        codes.append(answer.json()["error"]["code"])
+    assert codes == ["prediction_failed", "internal"]
+    wait_until(lambda: len(tracebacks(server)) == 2, "both are logged", server.log)
+    foreseen, unforeseen = tracebacks(server)
+    assert foreseen[0]["exc_value"] == "the model is broken"
+    assert unforeseen[0]["exc_type"] == "AttributeError"
+    assert all(raised["frames"] for raised in (*foreseen, *unforeseen))
+    assert "13.0625" not in server.log.read_text()
+    assert "in-header" not in server.log.read_text()
+
+
+def tracebacks(server: Server) -> list[list[dict[str, Any]]]:
+    """The exceptions that the server logged, each with those that it came from."""
+    return [line["exception"] for line in server.log_lines() if "exception" in line]
