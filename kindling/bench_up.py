@@ -117,6 +117,10 @@ def _bare(name: str) -> Bare:
                 env=docker.env, stdin=config,
             )  # fmt: skip
             create = time.monotonic() - began
+            # The node image may hold the service's image as it was before a change.
+            images = [release.values["image"] for release in releases]
+            refs = [f"{image['repository']}:{image['tag']}" for image in images]
+            cluster_setup.import_images(docker, bench, refs, check=False)
             charts, cpu = {}, 0.0
             for release in releases:
                 before, began = _busy_seconds(), time.monotonic()

@@ -121,6 +121,9 @@ def kind_config(
         config["containerdConfigPatches"] = [
             '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
         ]
+    if simulate_gpus and any(pool.get("gpus") for pool in pools):
+        # What a plugin registers shows with the node's next status: in two seconds, not ten.
+        kubelet["nodeStatusUpdateFrequency"] = "2s"
     if len(kubelet) > 2:
         config["kubeadmConfigPatches"] = [yaml.safe_dump(kubelet, sort_keys=False)]
     mappings = [

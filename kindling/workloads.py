@@ -14,9 +14,10 @@ from kindling import progress, web
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
-_POLL_SECONDS = 0.5
+# A question costs a tenth of a core's second, which what is waited for needs itself.
+_POLL_SECONDS = 0.8
 # Pods are looked at in every n-th poll only: it costs as much as the poll itself.
-_LOOK_AT_PODS = 6
+_LOOK_AT_PODS = 8
 # An image that is not there after this long will not come by waiting.
 _PULL_SECONDS = 20.0
 _GPU, _GPU_LABEL = "nvidia.com/gpu", "kindling.dev/gpu-count"
@@ -95,7 +96,7 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
                 progress.emit(str(workload), "done", seconds=elapsed)
         if not lacking:
             return ready
-        if poll % _LOOK_AT_PODS == 0 or elapsed > timeout:
+        if poll % _LOOK_AT_PODS == _LOOK_AT_PODS - 1 or elapsed > timeout:
             troubles = _troubles(kubectl, lacking)
         hopeless = _hopeless(troubles, stuck_since, elapsed)
         progress.emit("wait", "update", "; ".join(f"{w}: {s}" for w, s in lacking.items()))

@@ -47,6 +47,15 @@ def test_each_trait_gets_its_own_patch_and_no_other() -> None:
     assert "restrict_oom_score_adj = true" in withheld["containerdConfigPatches"][0]
 
 
+def test_only_nodes_with_gpus_tell_of_themselves_more_often() -> None:
+    with_gpus = config(simulate_gpus=True)["kubeadmConfigPatches"][0]
+    assert yaml.safe_load(with_gpus)["nodeStatusUpdateFrequency"] == "2s"
+    without = cluster.kind_config(
+        POOLS[:2], {}, cgroup_v1=False, withheld_capabilities=False, simulate_gpus=True
+    )
+    assert "nodeStatusUpdateFrequency" not in without
+
+
 def test_pools_become_nodes_and_only_simulated_gpus_get_labels() -> None:
     nodes = config(simulate_gpus=True)["nodes"]
     assert [node["role"] for node in nodes] == ["control-plane", "worker", "worker", "worker"]
