@@ -60,6 +60,8 @@ def state(workload: Workload, live: Mapping[str, Any] | None) -> str:
         updated, ready = status.get("updatedNumberScheduled", 0), status.get("numberReady", 0)
     else:
         wanted = live["spec"].get("replicas", 1)
+        if wanted == 0:
+            return "somebody has scaled it to 0"
         updated, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
         if status.get("replicas", 0) > wanted:
             return "old pods are still there"

@@ -102,5 +102,12 @@ def test_an_upgrade_keeps_what_the_autoscaler_has_decided(upgrade: Upgrade, live
     assert upgrade(live) == live
 
 
+@pytest.mark.parametrize(("live", "asked_for"), [(0, 2), (40, 10)])
+def test_an_upgrade_goes_back_into_the_autoscalers_bounds(
+    upgrade: Upgrade, live: int, asked_for: int
+) -> None:
+    assert upgrade(live) == asked_for
+
+
 def test_an_upgrade_without_autoscaling_sets_the_replica_count(upgrade: Upgrade) -> None:
     assert upgrade(7, autoscaling={"enabled": False}) == 3

@@ -44,6 +44,10 @@ def test_a_deployment_is_ready_when_all_its_new_pods_are(
     assert state(WEB, deployment(**status)) == words
 
 
+def test_a_deployment_that_somebody_scaled_to_none_is_not_ready() -> None:
+    assert "scaled it to 0" in state(WEB, {**deployment(), "spec": {"replicas": 0}})
+
+
 def test_what_is_not_there_is_said_to_be_absent() -> None:
     assert state(WEB, None) == "is not there"
 

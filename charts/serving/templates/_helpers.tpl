@@ -31,7 +31,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- /* What the autoscaler has decided is left alone: helm would otherwise set replicaCount again. */ -}}
 {{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "serving.fullname" .) -}}
 {{- if and .Values.autoscaling.enabled $live -}}
-{{ $live.spec.replicas }}
+{{- /* Within its bounds: an autoscaler leaves alone what somebody has scaled to none. */ -}}
+{{ min (max $live.spec.replicas .Values.autoscaling.minReplicas) .Values.autoscaling.maxReplicas }}
 {{- else -}}
 {{ .Values.replicaCount }}
 {{- end -}}
