@@ -137,8 +137,8 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
                 "--containerd-namespace=kindling",
                 "--containerd-plugins-namespace=kindling-plugins",
                 "--group=root",
-                # The host's own forwarding goes on as before.
-                "--ip-forward-no-drop",
+                # The host's own forwarding goes on as before, where the engine can be told so.
+                *(["--ip-forward-no-drop"] if _knows(dockerd, "--ip-forward-no-drop") else []),
             ],
             # Nothing of this run's environment: the engine outlives the run that started it.
             env={**kept, "PATH": path},
@@ -160,6 +160,10 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     raise KindlingError(
         f"the container engine did not start:\n  {words}", next_step="nox -s doctor"
     )
+
+
+def _knows(program: str, flag: str) -> bool:
+    return flag in subprocess.run([program, "--help"], capture_output=True, text=True).stdout
 
 
 def own_pid() -> int | None:
@@ -201,7 +205,7 @@ def _another_engine() -> bool:
     """Whether an engine that is not ours runs on this machine."""
     for name in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
-            if name.read_text().strip() == "dockerd":
+            if name.read_text().strip() == "dockerd" and alive(int(name.parent.name)):
                 return True
     return SOCKET.exists() and not _is_stale(SOCKET)
 
