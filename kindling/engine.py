@@ -112,6 +112,7 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     folder = paths.engine_dir()
     folder.mkdir(parents=True, exist_ok=True)
     _end([pid for pid, _ in _processes(folder)])
+    _unmount_below(folder)
     _remove(folder / name for name in _RUN_FILES)
     host = own_host()
     # Nothing of a system engine's configuration, which may name other folders and sockets.
@@ -179,6 +180,8 @@ def stop() -> bool:
     # First dockerd, which ends its containerd; then whatever a killed dockerd left.
     _end([pid for pid, _ in _processes("--data-root=")])
     _end([pid for pid, _ in _processes(folder)])
+    # A killed dockerd leaves its data mounted on itself, which the next one would not undo.
+    _unmount_below(folder)
     there = [folder / name for name in _TRACES if (folder / name).exists()]
     if not there:
         return False
@@ -194,7 +197,6 @@ def stop() -> bool:
 
 def _remove(files: Iterable[Path]) -> None:
     for file in files:
-        _unmount_below(file)
         if file.is_dir():
             shutil.rmtree(file)
         else:

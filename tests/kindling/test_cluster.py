@@ -222,3 +222,15 @@ def test_only_programs_of_an_engine_count_as_ours(
         for process in (reader, ours):
             process.kill()
             process.wait()
+
+
+def test_a_stopped_engine_leaves_no_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a killed dockerd does: it mounts its data on itself."""
+    monkeypatch.setenv("KINDLING_CACHE", str(tmp_path))
+    data = paths.engine_dir() / "data"
+    data.mkdir(parents=True)
+    if subprocess.run(["mount", "--bind", data, data], capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    assert data.is_mount()
+    engine.stop()
+    assert not data.is_mount()
