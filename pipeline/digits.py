@@ -70,7 +70,12 @@ def fit(data: Digits) -> Pipeline:
 def export(classifier: Pipeline, data: Digits) -> bytes:
     """The classifier as ONNX: float (n, 64) in, labels (n,) and probabilities (n, 10) out."""
     options = {id(classifier): {"zipmap": False}}
-    content: bytes = to_onnx(classifier, data.pixels[:1], options=options).SerializeToString()
+    model = to_onnx(classifier, data.pixels[:1], options=options)
+    # The converter keeps them in a set, whose order may be another in the next run.
+    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    content: bytes = model.SerializeToString()
     return content
 
 

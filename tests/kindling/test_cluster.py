@@ -231,6 +231,5 @@ def test_a_stopped_engine_leaves_no_mount(tmp_path: Path, monkeypatch: pytest.Mo
     data.mkdir(parents=True)
     if subprocess.run(["mount", "--bind", data, data], capture_output=True).returncode:
         pytest.skip("only root may mount")
-    assert data.is_mount()
     engine.stop()
-    assert not data.is_mount()
+    assert str(data) not in Path("/proc/self/mountinfo").read_text()

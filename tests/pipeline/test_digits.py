@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,3 +121,19 @@ def test_training_again_gives_the_same_model(outdir: Path, elsewhere: Path) -> N
         return hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
 
     assert digest(elsewhere / "work" / "model") == digest(outdir)
+
+
+def test_the_converters_order_does_not_change_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = digits.prepare()
+    classifier, convert = digits.fit(data), digits.to_onnx
+
+    def in_another_order(*args: Any, **options: Any) -> Any:
+        model = convert(*args, **options)
+        opsets = list(model.opset_import)[::-1]
+        del model.opset_import[:]
+        model.opset_import.extend(opsets)
+        return model
+
+    first = digits.export(classifier, data)
+    monkeypatch.setattr(digits, "to_onnx", in_another_order)
+    assert digits.export(classifier, data) == first
