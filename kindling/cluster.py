@@ -169,8 +169,7 @@ def write_mirror(name: str, mirror: str) -> Path:
     every = folder / "_default"
     every.mkdir(parents=True, exist_ok=True)
     lines = [f'[host."https://{mirror}"]', '  capabilities = ["pull", "resolve"]']
-    bundle = Path(os.environ.get("SSL_CERT_FILE") or "/nonexistent")
-    if bundle.is_file():
+    if bundle := paths.ca_bundle():
         shutil.copyfile(bundle, every / "ca.crt")
         lines.append('  ca = "/etc/containerd/certs.d/_default/ca.crt"')
     (every / "hosts.toml").write_text("\n".join(lines) + "\n")

@@ -217,12 +217,6 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         ports[service] = cluster.free_port(port, list(ports.values()))
         if ports[service] != port:
             notes.append(f"port {port} is in use: {service} answers on {ports[service]}")
-    local_mirror = is_loopback(wanted.mirror)
-    if local_mirror:
-        notes.append(
-            f"the mirror {wanted.mirror} is on this host's loopback: nodes get what Kindling "
-            "needs, but cannot pull through it"
-        )
     interrupted = cluster.facts(name) or {}
     own_network = interrupted.get("own_network", not cluster.has_network(engine))
     known: dict[str, Any] = {
@@ -239,15 +233,21 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
     }
     # Recorded before the first container: what a killed run leaves is known to be ours.
     cluster.record(name, {**known, "complete": False})
+    registry_hosts = None
+    if is_loopback(wanted.mirror):
+        notes.append(
+            f"the mirror {wanted.mirror} is on this host's loopback: nodes get what Kindling "
+            "needs, but cannot pull through it"
+        )
+    elif wanted.mirror:
+        registry_hosts = cluster.write_mirror(name, wanted.mirror)
     config = cluster.kind_config(
         wanted.pools,
         ports,
         cgroup_v1=cluster.needs_cgroup_v1_patch(engine),
         withheld_capabilities=cluster.withheld_capabilities(),
         simulate_gpus=wanted.about["gpu_mode"] == "simulated",
-        registry_hosts=cluster.write_mirror(name, wanted.mirror)
-        if wanted.mirror and not local_mirror
-        else None,
+        registry_hosts=registry_hosts,
     )
     for left in ("kind.kubeconfig", "kind.kubeconfig.lock"):
         (paths.state_dir(name) / left).unlink(missing_ok=True)

@@ -111,7 +111,7 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     """
     folder = paths.engine_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    _end([pid for pid, _ in _processes(folder)])
+    _end([pid for pid, _ in _processes()])
     _unmount_below(folder)
     _remove(folder / name for name in _RUN_FILES)
     host = own_host()
@@ -179,7 +179,7 @@ def stop() -> bool:
     host = own_host()
     # First dockerd, which ends its containerd; then whatever a killed dockerd left.
     _end([pid for pid, _ in _processes("--data-root=")])
-    _end([pid for pid, _ in _processes(folder)])
+    _end([pid for pid, _ in _processes()])
     # A killed dockerd leaves its data mounted on itself, which the next one would not undo.
     _unmount_below(folder)
     there = [folder / name for name in _TRACES if (folder / name).exists()]
@@ -269,13 +269,12 @@ def _is_stale(path: Path) -> bool:
     return False
 
 
-def _processes(own: str | Path) -> list[tuple[int, list[str]]]:
+def _processes(own: str = "") -> list[tuple[int, list[str]]]:
     """Pids and words of an engine's programs that name our folder.
 
-    ``own`` is the option whose value must be in the folder, or the folder for any word.
+    ``own`` is the option whose value must be in the folder; by default any word will do.
     """
-    prefix = f"{own}/" if isinstance(own, Path) else f"{own}{paths.engine_dir()}/"
-    found = []
+    prefix, found = f"{own}{paths.engine_dir()}/", []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue

@@ -65,10 +65,10 @@ def absent(*, purge: bool, check: bool) -> dict[str, Any]:
             "changed": False,
             "kept": f"the engine runs on, for the containers {', '.join(foreign)}",
         }
-    removed = purge and engine.own_pid() is None and _remove_images()
+    images = purge and engine.own_pid() is None and _remove_images()
     stopped = engine.stop()
-    removed = (purge and engine.remove_data()) or removed
-    return {"changed": stopped or removed}
+    data = purge and engine.remove_data()
+    return {"changed": images or stopped or data}
 
 
 def _remove_images() -> bool:

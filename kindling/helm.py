@@ -145,7 +145,7 @@ def plan(kubectl: Kubectl, wanted: Sequence[Release], *, remove: bool = False) -
 
 def _looked_at(kubectl: Kubectl, plan: Plan) -> Plan:
     """The plan, with whether every object of an otherwise unchanged release is there."""
-    if plan.changed or plan.remove or plan.live is None:
+    if plan.changed or plan.live is None:
         return plan
     objects = [document for document in yaml.safe_load_all(plan.live.manifest) if document]
     done = kubectl.run(

@@ -17,6 +17,12 @@ def cache_dir() -> Path:
     return Path(base) / "kindling"
 
 
+def ca_bundle() -> Path | None:
+    """The file of a company's authorities, if the environment names one that is there."""
+    file = Path(os.environ.get("SSL_CERT_FILE", ""))
+    return file if file.is_file() else None
+
+
 def store_dir() -> Path:
     """Finished builds."""
     return cache_dir() / "store"

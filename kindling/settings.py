@@ -22,7 +22,7 @@ from kindling.settings_files import inventory_vars, parse, read_mapping
 
 # The playbooks' own variable, which no single role owns.
 _PLAYBOOK: dict[str, Spec] = {
-    "gpu_mode": {"type": "str", "choices": ["simulated", "nvidia", "none"], "default": "none"},
+    "gpu_mode": {"type": "str", "choices": ["simulated", "nvidia", "none"], "default": "none"}
 }
 
 

@@ -82,9 +82,9 @@ def check_pools(pools: Any) -> None:
         for key in ("count", "gpus"):
             if key in pool and not _is_int(pool[key]):
                 raise _pools(f"{key} of the pool {pool['name']} is {pool[key]!r}, not a number")
-        if int(pool.get("count", 1)) < 1:
+        if pool.get("count", 1) < 1:
             raise _pools(f"the pool {pool['name']} has count {pool['count']}, but needs 1 or more")
-        if int(pool.get("gpus", 0)) < 0:
+        if pool.get("gpus", 0) < 0:
             raise _pools(f"the pool {pool['name']} has gpus {pool['gpus']}, but needs 0 or more")
     names = [pool["name"] for pool in pools]
     if twice := sorted({str(name) for name in names if names.count(name) > 1}):

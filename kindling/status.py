@@ -142,18 +142,7 @@ def _about(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         "cluster": name,
         "kubernetes": facts.get("kubernetes_version"),
         "engine": {"host": engine["host"], "owned": engine["owned"]} if engine else None,
-        **{
-            key: facts.get(key)
-            for key in (
-                "context",
-                "kubeconfig",
-                "tools",
-                "supply",
-                "node_image",
-                "gpu_mode",
-                "pod_network",
-            )
-        },
+        **{key: facts.get(key) for key in _FACTS},
         "nodes": [],
         "workloads": [],
         "autoscalers": [],

@@ -103,7 +103,7 @@ class Image:
 def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -> None:
     """Build ``images`` at once; the engine then holds each under its ``built_ref``."""
     targets: dict[str, Any] = {}
-    ca_bundle = os.environ.get("SSL_CERT_FILE", "")
+    ca_bundle = paths.ca_bundle()
     for image in images:
         contexts = {name: str(results[step.name]) for name, step in image.contexts.items()}
         if image.root:
@@ -119,7 +119,7 @@ def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -
             "labels": {"app.kubernetes.io/part-of": "kindling"},
             "output": ["type=docker"],
             # A company's TLS authority reaches builds as a secret and never an image.
-            "secret": [f"id=ca,src={ca_bundle}"] if Path(ca_bundle).is_file() else [],
+            "secret": [f"id=ca,src={ca_bundle}"] if ca_bundle else [],
         }
     plan = {"group": {"default": {"targets": list(targets)}}, "target": targets}
     command.run(

@@ -15,7 +15,7 @@ from kindling.supply.store import Store
 
 @pytest.fixture
 def go() -> Path:
-    store, step = Store(paths.cache_dir() / "store"), golang.toolchain()
+    store, step = Store(paths.store_dir()), golang.toolchain()
     if not store.has(step):
         pytest.skip("nox -s cluster-up -- -e images_supply=packages fetches the toolchain")
     return store.path(step)

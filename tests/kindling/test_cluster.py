@@ -217,7 +217,7 @@ def test_only_programs_of_an_engine_count_as_ours(
     shutil.copy(shutil.which("tail") or "", fake)
     ours = subprocess.Popen([fake, "-f", log])
     try:
-        assert [pid for pid, _ in engine._processes(paths.engine_dir())] == [ours.pid]
+        assert [pid for pid, _ in engine._processes()] == [ours.pid]
     finally:
         for process in (reader, ours):
             process.kill()
