@@ -72,10 +72,13 @@ def absent(*, purge: bool, check: bool) -> dict[str, Any]:
 
 
 def _remove_images() -> bool:
-    """Remove what was built in an engine of the user's; whether there was anything."""
+    """Remove what was built in an engine of the user's; whether there was anything.
+
+    Not while another cluster of ours may run on it.
+    """
     docker, _ = _client(check=True)
     host = engine.default_host()
-    if docker is None or not engine.answers(docker, host):
+    if paths.has_clusters() or docker is None or not engine.answers(docker, host):
         return False
     env = {"DOCKER_HOST": host}
     listed = command.run([docker, "image", "ls", "--quiet", f"--filter=label={_LABEL}"], env=env)

@@ -44,6 +44,11 @@ def state_dir(cluster_name: str) -> Path:
     return state_root() / cluster_name
 
 
+def has_clusters() -> bool:
+    """Whether any cluster of ours is recorded, complete or not."""
+    return any(state_root().glob("*/cluster.json"))
+
+
 def engine_dir() -> Path:
     """Everything of an engine that Kindling itself started: data, log, pid."""
     return cache_dir() / "engine"

@@ -179,7 +179,7 @@ def _remove_caches() -> None:
     By name: the folder may hold things that are not ours. Kept while a cluster or our engine
     needs them, which the playbook has said.
     """
-    if engine.own_pid() is not None or any(paths.state_root().glob("*/cluster.json")):
+    if engine.own_pid() is not None or paths.has_clusters():
         print("caches stay: a cluster or our engine still needs them")
         return
     for name in _CACHES:

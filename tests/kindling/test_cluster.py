@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from kindling import cluster, cluster_setup, engine, paths
+from kindling import cluster, cluster_setup, engine, engine_setup, paths
 from kindling.errors import KindlingError
+from kindling.supply import command
 from kindling.supply.containers import Engine
 
 POOLS: list[dict[str, Any]] = [
@@ -233,3 +234,24 @@ def test_a_stopped_engine_leaves_no_mount(tmp_path: Path, monkeypatch: pytest.Mo
         pytest.skip("only root may mount")
     engine.stop()
     assert str(data) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_images_in_an_engine_of_the_users_stay_while_another_cluster_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    calls: list[tuple[str, ...]] = []
+
+    def run(words: list[Any], **_: object) -> str:
+        calls.append(tuple(map(str, words[1:3])))
+        return "sha256:1\n"
+
+    monkeypatch.setattr(engine_setup, "_client", lambda **_: (Path("docker"), []))
+    monkeypatch.setattr(engine, "answers", lambda *_: True)
+    monkeypatch.setattr(command, "run", run)
+    cluster.record("other", {"complete": True})
+    assert not engine_setup._remove_images()
+    assert calls == []
+    cluster.facts_file("other").unlink()
+    assert engine_setup._remove_images()
+    assert calls == [("image", "ls"), ("image", "rm")]
