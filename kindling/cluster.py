@@ -23,7 +23,7 @@ from kindling.processes import alive
 from kindling.supply.containers import Engine
 
 _LABEL = "io.x-k8s.kind.cluster"
-_NODE_PORTS = {"serving": 30080}
+_NODE_PORTS = {"serving": 30080, "mlflow": 30500}
 _PORT_TRIES = 50
 _CONTROL_PLANE = "✓ Starting control-plane"
 

@@ -27,7 +27,9 @@ _NO_IMAGE = ("ImagePullBackOff", "ErrImagePull")
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment, DaemonSet, APIService, Node or URL; the last three have no namespace.
+    """A Deployment, StatefulSet, DaemonSet, APIService, Node or URL.
+
+    The last three have no namespace.
 
     A Node is ready when its kubelet says so and it offers the GPUs that its label promises; the
     name ``*`` stands for all nodes. A URL, its name, is ready when it answers with 200.

@@ -26,21 +26,29 @@ _EPOCH = "1767225600"
 
 
 def root(
-    name: str, suite: str, revision: int, packages: Sequence[str], *, bootable: bool = False
+    name: str,
+    suite: str,
+    revision: int,
+    packages: Sequence[str],
+    *,
+    bootable: bool = False,
+    without: Sequence[str] = (),
 ) -> Step:
     """A step whose result is ``rootfs.tar``.
 
     ``bootable`` configures the packages and keeps what a system needs to run; without it, only
     the files of ``packages`` and of what they depend on are there, and no package manager.
+    ``without`` are patterns of further files to leave out.
     """
     variant = "minbase" if bootable else "extract"
+    left_out = (*_LEFT_OUT, *without)
 
     def build(out: Path, _: Mapping[str, Path]) -> None:
         scratch = out / "tmp"
         scratch.mkdir()
         command.run(
             ["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}",
-             *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
+             *(f"--dpkgopt=path-exclude={path}" for path in left_out),
              "--dpkgopt=path-include=/usr/share/doc/*/copyright",
              suite, out / "rootfs.tar"],
             env={"SOURCE_DATE_EPOCH": _EPOCH, "TMPDIR": str(scratch)},
@@ -48,4 +56,4 @@ def root(
         )  # fmt: skip
         scratch.rmdir()
 
-    return Step(name, (variant, suite, str(revision), *packages, *_LEFT_OUT), build)
+    return Step(name, (variant, suite, str(revision), *packages, *left_out), build)

@@ -21,6 +21,7 @@ from kindling.supply.store import Step, Store, build_all, wanted
 from kindling.supply.versions import Pinned, Versions
 
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
+IMAGES_OF_CHARTS = ("service", "mlflow", "postgres", "metrics-server", "gpu-device-plugin")
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"
 _NETWORK_LABEL, _OWN_NETWORK = "dev.kindling.pod-network", "kindling-ptp"
@@ -43,7 +44,7 @@ class Supplied:
 
 def unknown(mode: str, why: str, versions: Versions) -> Supplied:
     """What can be said of ``mode`` while no engine is there to ask."""
-    images = dict.fromkeys(("service", "metrics-server", "gpu-device-plugin"), _NOT_YET)
+    images = dict.fromkeys(IMAGES_OF_CHARTS, _NOT_YET)
     tool_paths = dict.fromkeys(("kind", "kubectl", "helm"), _NOT_YET)
     return Supplied(mode, why, _NOT_YET, images, tool_paths, versions.kubernetes, {})
 
@@ -145,18 +146,19 @@ class Supplier:
         versions, programs, engine = self._versions, self._programs, self._engine()
         containers = Containers(versions, programs, engine)
         python = image_step(containers.python, engine)
-        service = containers.service(containers.python.built_ref)
-        service_step = image_step(service, engine, python)
-        node = containers.node(service, service_step)
+        base = containers.python.built_ref
+        on_python = [containers.service(base), containers.mlflow(base)]
+        seeds = [(image, image_step(image, engine, python)) for image in on_python]
+        node = containers.node(seeds)
         found = {name: tool.on_path() for name, tool in self._catalogue().items()}
         missing = [step for name, step in self._tool_steps().items() if found[name] is None]
         # One list of targets: Debian and Python packages arrive while Go compiles.
-        self._build([node, service_step, *missing])
+        self._build([node, *(step for _, step in seeds), *missing])
         return Supplied(
             "packages",
             why,
             self._node_ref(node),
-            {"service": service.ref, **{n: image.ref for n, image in containers.addons.items()}},
+            {image.folder: image.ref for image in [*on_python, *containers.addons.values()]},
             {name: str(path or self._built(name)) for name, path in found.items()},
             versions.kubernetes,
             pod_network(_OWN_NETWORK),
@@ -169,13 +171,11 @@ class Supplier:
             self._pull(engine, image, mirror)
         containers = Containers(self._versions, self._programs, engine)
         gpu = containers.addons["gpu-device-plugin"]
-        service = containers.service(pinned["python"].upstream, pinned["python"].digest)
-        self._build([image_step(gpu, engine), image_step(service, engine)])
-        images = {
-            "metrics-server": pinned["metrics-server"].upstream,
-            "gpu-device-plugin": gpu.ref,
-            "service": service.ref,
-        }
+        base = (pinned["python"].upstream, pinned["python"].digest)
+        built = [gpu, containers.service(*base), containers.mlflow(*base)]
+        self._build([image_step(image, engine) for image in built])
+        images = {name: pinned[name].upstream for name in ("metrics-server", "postgres")}
+        images |= {image.folder: image.ref for image in built}
         return Supplied(
             mode,
             why,

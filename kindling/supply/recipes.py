@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from kindling import paths
 from kindling.supply import command, debian, golang
-from kindling.supply.containers import Engine, Image
+from kindling.supply.containers import IMAGES, Engine, Image
 from kindling.supply.golang import Program
 from kindling.supply.node import images_step, node_image_step
 from kindling.supply.store import Step
@@ -25,6 +25,12 @@ _NODE_PACKAGES = (
 _PYTHON_PACKAGES = (
     "base-files", "dash", "coreutils", "findutils", "python3-minimal", "python3-venv", "libstdc++6",
     "ca-certificates", "netbase",
+)  # fmt: skip
+_POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
+# Of the just-in-time compiler and of Debian's cluster scripts: two thirds of what comes along.
+_POSTGRES_WITHOUT = (
+    "/usr/lib/*/libLLVM*", "/usr/lib/llvm*", "/usr/lib/*/libz3*", "/usr/lib/*/libperl*",
+    "/usr/lib/*/perl*", "/usr/share/perl*", "/usr/bin/*perl*",
 )  # fmt: skip
 
 
@@ -185,8 +191,8 @@ class Containers:
         self._programs = programs
         self._engine = engine
 
-    def node(self, service: Image, service_step: Step) -> Step:
-        """Kind's node image, with the images of add-ons and of the service baked in."""
+    def node(self, seeds: Sequence[tuple[Image, Step]]) -> Step:
+        """Kind's node image, with the images of add-ons and ``seeds`` baked in."""
         programs = self._programs
         base = Image(
             "node",
@@ -198,9 +204,7 @@ class Containers:
             },
             root=self._debian("debian-node", _NODE_PACKAGES, bootable=True),
         )
-        images = images_step(
-            [*self._in_node(), *self.addons.values()], self._engine, [(service, service_step)]
-        )
+        images = images_step([*self._in_node(), *self.addons.values()], self._engine, seeds)
         return node_image_step(
             base, images, programs.kubernetes, programs.kind, self._versions.kubernetes,
             self._engine,
@@ -210,11 +214,16 @@ class Containers:
     def addons(self) -> dict[str, Image]:
         """Images of add-ons that charts install."""
         programs = self._programs
-        upstream = self._versions.images["metrics-server"].upstream
+        pinned = self._versions.images
+        database = self._debian("debian-postgres", _POSTGRES_PACKAGES, without=_POSTGRES_WITHOUT)
         return {
-            "metrics-server": Image("metrics-server", {"bin": programs.components}, None, upstream),
+            "metrics-server": Image(
+                "metrics-server", {"bin": programs.components}, None,
+                pinned["metrics-server"].upstream,
+            ),
+            "postgres": Image("postgres", root=database, upstream=pinned["postgres"].upstream),
             "gpu-device-plugin": Image("gpu-device-plugin", {"bin": programs.own}),
-        }
+        }  # fmt: skip
 
     @cached_property
     def python(self) -> Image:
@@ -223,15 +232,22 @@ class Containers:
 
     def service(self, python: str, digest: str = "") -> Image:
         """The model service on the base image ``python``, which has ``digest`` if one is known."""
-        folders = [paths.REPOSITORY / name for name in ("service", "pipeline")]
-        kinds = ("*.py", "requirements.txt")
-        sources = tuple(sorted(f for d in folders for kind in kinds for f in d.glob(kind)))
+        folder = paths.REPOSITORY / "service"
         return Image(
             "service",
             args={"PYTHON_IMAGE": python},
             base=digest,
-            dockerfile=paths.REPOSITORY / "service" / "Dockerfile",
-            sources=sources,
+            dockerfile=folder / "Dockerfile",
+            sources=_python_sources(folder),
+        )
+
+    def mlflow(self, python: str, digest: str = "") -> Image:
+        """The MLflow server, likewise."""
+        return Image(
+            "mlflow",
+            args={"PYTHON_IMAGE": python},
+            base=digest,
+            sources=_python_sources(IMAGES / "mlflow"),
         )
 
     def _in_node(self) -> list[Image]:
@@ -259,11 +275,21 @@ class Containers:
             for name, upstream in names.items()
         ]
 
-    def _debian(self, name: str, packages: tuple[str, ...], *, bootable: bool = False) -> Step:
+    def _debian(
+        self,
+        name: str,
+        packages: tuple[str, ...],
+        *,
+        bootable: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> Step:
         build = self._versions.build
-        return debian.root(
-            name, build["debian"], build["debian_revision"], packages, bootable=bootable
-        )
+        suite, revision = build["debian"], build["debian_revision"]
+        return debian.root(name, suite, revision, packages, bootable=bootable, without=without)
+
+
+def _python_sources(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted([*folder.glob("*.py"), folder / "requirements.txt"]))
 
 
 def machine() -> str:

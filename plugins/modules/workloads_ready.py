@@ -59,7 +59,7 @@ from kindling import progress, workloads
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
-_KINDS = ["Deployment", "DaemonSet", "APIService", "Node", "URL"]
+_KINDS = ["Deployment", "StatefulSet", "DaemonSet", "APIService", "Node", "URL"]
 _WORKLOAD = {
     "kind": {"type": "str", "required": True, "choices": _KINDS},
     "name": {"type": "str", "required": True},

@@ -1,0 +1,88 @@
+"""``mlflow server`` on PostgreSQL: brings the database up to this version and sets passwords first.
+
+The environment says where the database is (``DATABASE_HOST``, ``_PORT``, ``_NAME``, ``_USER``,
+``_PASSWORD``), which passwords hold (``ADMIN_PASSWORD``; ``READER_USERNAME`` and
+``READER_PASSWORD`` for an account without rights of its own) and what others may do by default
+(``DEFAULT_PERMISSION``). Arguments go to ``mlflow server``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+_WAIT_SECONDS = 180.0
+_CACHE_SECONDS = 60
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the database, then serve until told to stop."""
+    env = os.environ
+    user, password = quote(env["DATABASE_USER"]), quote(env["DATABASE_PASSWORD"], safe="")
+    where = f"{env['DATABASE_HOST']}:{env['DATABASE_PORT']}/{env['DATABASE_NAME']}"
+    url = f"postgresql://{user}:{password}@{where}"
+    env["MLFLOW_AUTH_CONFIG_PATH"] = str(_auth_config(url, env["DEFAULT_PERMISSION"]))
+    # Only now: the authentication module reads its configuration when it is imported.
+    from mlflow.cli import cli
+    from mlflow.db import upgrade
+    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+    if not _answers(url):
+        return 1
+    # First, and in this order: it takes a database that has any table for one that has all.
+    upgrade.main([url], standalone_mode=False)
+    users = SqlAlchemyStore()
+    users.init_db(url)
+    _user(users, "admin", env["ADMIN_PASSWORD"], admin=True)
+    _user(users, env["READER_USERNAME"], env["READER_PASSWORD"], admin=False)
+    # Within this process: an argument of another one could be read by whoever lists processes.
+    cli.main(
+        ["server", "--app-name=basic-auth", f"--backend-store-uri={url}", *arguments],
+        standalone_mode=False,
+    )
+    return 0
+
+
+def _answers(url: str) -> bool:
+    import psycopg
+
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                print(f"no database after {_WAIT_SECONDS:g} s: {error}", file=sys.stderr)
+                return False
+            time.sleep(0.5)
+        else:
+            return True
+
+
+def _user(users: Any, name: str, password: str, *, admin: bool) -> None:
+    """Make the account, or give it this password: a restored database has others."""
+    if not users.has_user(name):
+        users.create_user(name, password, is_admin=admin)
+    elif not users.authenticate_user(name, password):
+        users.update_user(name, password=password)
+
+
+def _auth_config(url: str, default_permission: str) -> Path:
+    descriptor, name = tempfile.mkstemp(suffix=".ini")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(
+            f"[mlflow]\ndatabase_uri = {url.replace('%', '%%')}\n"
+            f"default_permission = {default_permission}\nadmin_username = admin\n"
+            # Hashing a password takes fifty times as long as what most requests ask for.
+            f"auth_cache_ttl_seconds = {_CACHE_SECONDS}\n"
+        )
+    return Path(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

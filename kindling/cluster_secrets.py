@@ -1,0 +1,67 @@
+"""Secrets that are generated once per cluster and never shown."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kindling.kubectl import Kubectl
+
+_LENGTH = 32
+_ALPHABET = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A Secret and the keys that it must have."""
+
+    name: str
+    namespace: str
+    keys: tuple[str, ...]
+
+
+def missing(kubectl: Kubectl, wanted: Sequence[Wanted]) -> dict[Wanted, list[str]]:
+    """The keys that each Secret lacks; Secrets that lack none are left out."""
+    listed = kubectl.items("secrets", "--all-namespaces", "--field-selector=type=Opaque")
+    has = {(s["metadata"]["namespace"], s["metadata"]["name"]): s.get("data") or {} for s in listed}
+    lacking = {
+        one: [key for key in one.keys if key not in has.get((one.namespace, one.name), {})]
+        for one in wanted
+    }
+    return {one: keys for one, keys in lacking.items() if keys}
+
+
+def generate(kubectl: Kubectl, lacking: Mapping[Wanted, Sequence[str]]) -> None:
+    """Add a random value for each key; what is there already stays as it is."""
+    for one, keys in lacking.items():
+        # Only made, never changed: the labels of a namespace belong to the release that sets them.
+        kubectl.run("create", "namespace", one.namespace)
+        document = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": {
+                "name": one.name,
+                "namespace": one.namespace,
+                "labels": {"app.kubernetes.io/part-of": "kindling"},
+            },
+            "stringData": {key: _random() for key in keys},
+        }
+        existing = kubectl.run("get", "secret", one.name, f"--namespace={one.namespace}")
+        if existing.returncode:
+            kubectl.check("create", "--filename=-", stdin=json.dumps(document))
+        else:
+            kubectl.check(
+                "patch", "secret", one.name, f"--namespace={one.namespace}",
+                "--patch-file=/dev/stdin",
+                stdin=json.dumps({"stringData": document["stringData"]}),
+            )  # fmt: skip
+
+
+def _random() -> str:
+    # A letter first: what is all digits would be read as a number by some who get it.
+    first = secrets.choice(string.ascii_letters)
+    return first + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH - 1))

@@ -1,0 +1,98 @@
+#!/usr/bin/python
+"""Ansible module: Secrets with random values."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: generated_secret
+short_description: Make sure that Secrets have a value for each key
+description:
+  - A key without a value gets a random one of 32 letters and digits; what is there stays.
+  - Values are never returned.
+options:
+  secrets:
+    description: Each with name, namespace and keys.
+    type: list
+    elements: dict
+    required: true
+  kubeconfig:
+    description: The kubeconfig file.
+    type: path
+    required: true
+  context:
+    description: The context in it.
+    type: str
+    required: true
+  kubectl_binary:
+    description: Path of kubectl.
+    type: path
+    required: true
+author: Kindling
+"""
+
+EXAMPLES = r"""
+- name: The passwords are there
+  generated_secret:
+    secrets:
+      - {name: postgresql, namespace: kindling, keys: [password]}
+    kubeconfig: "{{ cluster.kubeconfig }}"
+    context: kind-kindling
+    kubectl_binary: /usr/bin/kubectl
+"""
+
+RETURN = r"""
+generated:
+  description: What was generated, as C(NAMESPACE/NAME KEY).
+  returned: success
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from kindling import cluster_secrets
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
+
+_SECRET = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "secrets": {
+                "type": "list", "elements": "dict", "required": True, "options": _SECRET,
+                "no_log": False,
+            },
+            "kubeconfig": {"type": "path", "required": True},
+            "context": {"type": "str", "required": True},
+            "kubectl_binary": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )  # fmt: skip
+    params = module.params
+    kubectl = Kubectl(Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"])
+    wanted = [
+        cluster_secrets.Wanted(one["name"], one["namespace"], tuple(one["keys"]))
+        for one in params["secrets"]
+    ]
+    try:
+        lacking = cluster_secrets.missing(kubectl, wanted)
+        if not module.check_mode:
+            cluster_secrets.generate(kubectl, lacking)
+    except KindlingError as error:
+        module.fail_json(msg=error.message, next_step=error.next_step)
+    generated = [f"{o.namespace}/{o.name} {key}" for o, keys in lacking.items() for key in keys]
+    module.exit_json(changed=bool(lacking), generated=generated)
+
+
+if __name__ == "__main__":
+    main()
