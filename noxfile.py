@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import nox
 
-HERE = Path(__file__).parent
-CACHE = Path(
-    os.environ.get("KINDLING_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kindling"
-).absolute()
+sys.path.insert(0, str(Path(__file__).parent))
+sys.dont_write_bytecode = True
+
+from kindling import environments  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "tests"]
@@ -49,6 +47,48 @@ def doctor(session: nox.Session) -> None:
     _module(session, "up", "kindling.doctor", *session.posargs)
 
 
+@nox.session(default=False)
+def train(session: nox.Session) -> None:
+    """Prepare, train, evaluate and register models: all, or those named after `--`."""
+    _module(session, "models", "kindling.train", *session.posargs)
+
+
+@nox.session(default=False)
+def models(session: nox.Session) -> None:
+    """Registered models: versions, aliases, metrics, and what each pod serves now."""
+    _module(session, "models", "kindling.models", "list", *session.posargs)
+
+
+@nox.session(default=False)
+def promote(session: nox.Session) -> None:
+    """Serve another version of a model: `-- NAME VERSION`."""
+    _module(session, "models", "kindling.models", "promote", *session.posargs)
+
+
+@nox.session(default=False)
+def rollback(session: nox.Session) -> None:
+    """Serve the version that was served before: `-- NAME`."""
+    _module(session, "models", "kindling.models", "rollback", *session.posargs)
+
+
+@nox.session(default=False)
+def backup(session: nox.Session) -> None:
+    """Write MLflow's database and artifacts to a file: `-- FILE`."""
+    _module(session, "up", "kindling.backup", "backup", *session.posargs)
+
+
+@nox.session(default=False)
+def restore(session: nox.Session) -> None:
+    """Bring back what `backup` wrote: `-- FILE`."""
+    _module(session, "up", "kindling.backup", "restore", *session.posargs)
+
+
+@nox.session(default=False)
+def password(session: nox.Session) -> None:
+    """Print the password with which MLflow's page lets you in (user `admin`)."""
+    _module(session, "up", "kindling.registry_access", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """ruff, mypy, yamllint, ansible-lint, helm lint, schemas of the rendered charts."""
@@ -69,37 +109,16 @@ def bench_up(session: nox.Session) -> None:
 
 def _module(session: nox.Session, lock: str, *words: str) -> None:
     """Run a Python module in the environment that ``requirements/LOCK.txt`` describes."""
-    file = HERE / "requirements" / f"{lock}.txt"
-    key = hashlib.sha256(file.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = CACHE / "venvs" / f"{lock}-{key}"
-    python = folder / "bin" / "python"
-    env = {
-        "PYTHONPATH": str(HERE),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # What the tools keep goes with our caches, not into the user's own folders.
-        "VIRTUALENV_OVERRIDE_APP_DATA": str(CACHE / "virtualenv"),
-        "ANSIBLE_HOME": str(CACHE / "ansible"),
-        "ANSIBLE_REMOTE_TMP": str(CACHE / "ansible" / "tmp"),
-        "BUILDX_CONFIG": str(CACHE / "buildx"),
-        "KUBECACHEDIR": str(CACHE / "kube"),
-        "HELM_CACHE_HOME": str(CACHE / "helm"),
-        "HELM_CONFIG_HOME": str(CACHE / "helm"),
-        "HELM_DATA_HOME": str(CACHE / "helm"),
-        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-    }
-    finished = folder / "finished"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if not finished.exists():
-            session.log(f"installing {file.relative_to(HERE)} into {folder}")
-            for command in (
-                [sys.executable, "-m", "virtualenv", "--clear", folder],
-                [python, "-m", "pip", "install", "--require-hashes", "--requirement", file],
-            ):
-                session.run(*command, env=env, external=True, silent=True)
-            finished.touch()
+    made = environments.folder(lock)
+    if not (made / "finished").exists():
+        session.log(f"installing requirements/{lock}.txt into {made}")
+    try:
+        python = environments.ensure(lock)
+    except subprocess.CalledProcessError as error:
+        session.error(f"requirements/{lock}.txt could not be installed:\n{error.stdout}")
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     # An interrupted run ends what it started before it ends itself.
     session.run(
-        python, "-m", *words, env=env, external=True, interrupt_timeout=30, terminate_timeout=30
-    )
+        python, "-m", *words, env={**environments.variables(), "PATH": path}, external=True,
+        interrupt_timeout=30, terminate_timeout=30,
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Python environments of the commands, one for each lock file; standard library only.
+
+``requirements/NAME.txt`` describes the environment NAME. Environments live in the user's cache and
+are shared by every checkout with the same lock file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kindling import paths
+
+
+def folder(name: str) -> Path:
+    """Where the environment ``name`` is, or will be."""
+    lock = _lock_file(name).read_bytes()
+    key = hashlib.sha256(lock + sys.version.encode()).hexdigest()[:12]
+    return paths.cache_dir() / "venvs" / f"{name}-{key}"
+
+
+def ensure(name: str) -> Path:
+    """Make the environment ``name`` unless it is there; returns its Python.
+
+    Raises CalledProcessError, whose ``stdout`` holds what pip said.
+    """
+    made = folder(name)
+    python = made / "bin" / "python"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with (made.parent / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not (made / "finished").exists():
+            virtualenv = [sys.executable, "-m", "virtualenv", "--clear", str(made)]
+            packages = ["--require-hashes", "--requirement", str(_lock_file(name))]
+            pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *packages]
+            for command in (virtualenv, pip):
+                subprocess.run(
+                    command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    text=True, env={**os.environ, **variables()},
+                )  # fmt: skip
+            (made / "finished").touch()
+    return python
+
+
+def variables() -> dict[str, str]:
+    """What our tools run with: what they keep goes with our caches, not into the user's folders."""
+    cache = paths.cache_dir()
+    return {
+        "PYTHONPATH": str(paths.REPOSITORY),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "VIRTUALENV_OVERRIDE_APP_DATA": str(cache / "virtualenv"),
+        "ANSIBLE_HOME": str(cache / "ansible"),
+        "ANSIBLE_REMOTE_TMP": str(cache / "ansible" / "tmp"),
+        "BUILDX_CONFIG": str(cache / "buildx"),
+        "KUBECACHEDIR": str(cache / "kube"),
+        "HELM_CACHE_HOME": str(cache / "helm"),
+        "HELM_CONFIG_HOME": str(cache / "helm"),
+        "HELM_DATA_HOME": str(cache / "helm"),
+    }
+
+
+def _lock_file(name: str) -> Path:
+    return paths.REPOSITORY / "requirements" / f"{name}.txt"
