@@ -21,8 +21,8 @@ from kindling.settings import Settings
 
 _PLAYBOOKS = paths.REPOSITORY / "playbooks"
 _CACHES = (
-    "store", "go", "tools", "ansible", "buildx", "kube", "helm", "virtualenv", "timings.json",
-    "error.log",
+    "store", "go", "tools", "dvc", "ansible", "buildx", "kube", "helm", "virtualenv",
+    "timings.json", "error.log",
 )  # fmt: skip
 # What would lead kind, helm or Ansible elsewhere than this run says.
 _STEERING = ("HELM_", "KIND_EXPERIMENTAL_", "ANSIBLE_")
@@ -55,11 +55,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     playbook, *words = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog=f"nox -s cluster-{playbook} --")
     parser.set_defaults(playbook=playbook)
-    parser.add_argument("--inventory", default="local", help="a folder of inventories/")
-    parser.add_argument(
-        "-e", "--set", action="append", default=[], metavar="KEY=VALUE",
-        help="a variable of the inventory, for this run",
-    )  # fmt: skip
+    settings.add_arguments(parser)
     parser.add_argument(
         "--check", action="store_true", help="say what would change, change nothing"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,15 @@ class Settings(Mapping[str, Any]):
     @property
     def gpu_mode(self) -> str:
         return str(self.variables["gpu_mode"])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give ``parser`` the options that name an inventory: ``inventory`` and ``set``."""
+    parser.add_argument("--inventory", default="local", help="a folder of inventories/")
+    parser.add_argument(
+        "-e", "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="a variable of the inventory, for this run",
+    )  # fmt: skip
 
 
 def load(

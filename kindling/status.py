@@ -12,7 +12,7 @@
 - ``workloads``: ``kind``, ``namespace``, ``name``, ``ready``, ``wanted`` (pods)
 - ``autoscalers``: ``namespace``, ``name``, ``current``, ``desired``, ``min``, ``max`` (pods),
   ``cpu``, ``cpu_target`` (percent of the request, or null)
-- ``urls``: ``service``, ``url``, ``ready``, ``model``, ``model_version``
+- ``urls``: ``service``, ``url``, ``ready``, ``models`` (each ``name``, ``version``)
 - ``cache``: ``path``, ``bytes``, ``counted`` (false: there are more bytes than these),
   ``free_bytes`` of its disk
 
@@ -42,11 +42,20 @@ _KINDS = (
 )
 
 
+# Where each service says whether it is well; the model service says more than that.
+_HEALTH = {"serving": "/ready", "mlflow": "/health"}
+
+
 def ask_ready(url: str) -> dict[str, Any] | None:
-    """The service's answer to ``GET /ready``, or None where nothing sensible answers."""
+    """What ``GET url`` answers with, as JSON; None where nothing sensible answers.
+
+    A plain 200 counts as ``{"status": "ready"}``.
+    """
     try:
-        with web.without_proxy().open(f"{url}/ready", timeout=1) as answer:
+        with web.without_proxy().open(url, timeout=1) as answer:
             body = answer.read(65536)
+            if answer.headers.get_content_type() != "application/json":
+                return {"status": "ready"}
     except urllib.error.HTTPError as error:
         with error:
             body = error.read(65536)
@@ -94,7 +103,10 @@ def collect(name: str, probes: Probes | None = None) -> dict[str, Any]:
         "containers": partial(_containers, facts, probes),
         "objects": partial(probes.objects, facts),
         "cache": partial(probes.cache, folder, probes.run),
-        **{f"url {service}": partial(probes.ready, url) for service, url in urls.items()},
+        **{
+            f"url {service}": partial(probes.ready, url + _HEALTH[service])
+            for service, url in urls.items()
+        },
     }
     answers = gather(jobs, _SECONDS)
     containers, objects = answers["containers"], answers["objects"]
@@ -116,8 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="nox -s status --", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--inventory", default="local", help="a folder of inventories/")
-    parser.add_argument("--set", "-e", action="append", default=[], metavar="KEY=VALUE")
+    settings.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(argv)
     try:
@@ -171,8 +182,10 @@ def _url(service: str, url: str, answer: Any) -> dict[str, Any]:
         "service": service,
         "url": url,
         "ready": body.get("status") == "ready",
-        "model": body.get("model"),
-        "model_version": body.get("version"),
+        "models": [
+            {"name": one.get("name"), "version": one.get("version")}
+            for one in body.get("models", [])
+        ],
     }
 
 

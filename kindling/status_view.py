@@ -35,7 +35,7 @@ def _parts(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield table(("autoscaler", "pods", "wanted", "of", "CPU"), rows)
     if found["urls"]:
         yield Text()
-        yield table(("service", "URL", "state", "model"), map(_url, found["urls"]))
+        yield table(("service", "URL", "state", "models"), map(_url, found["urls"]))
     yield Text()
     yield table(("", ""), _about(found))
     yield Text(f"\nnext: {found['next']}")
@@ -62,8 +62,8 @@ def _autoscaler(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _url(url: Mapping[str, Any]) -> tuple[str, ...]:
-    model = f"{url['model']} {url['model_version']}" if url["model_version"] else "-"
-    return url["service"], url["url"], "ready" if url["ready"] else "does not answer", model
+    served = ", ".join(f"{one['name']} {one['version'] or '(none)'}" for one in url["models"])
+    return url["service"], url["url"], "ready" if url["ready"] else "not ready", served or "-"
 
 
 def _about(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ _ROLES = {
     "engine": "container engine",
     "images": "images and tools",
     "cluster": "kind cluster",
+    "models": "sample models",
     "releases": "charts, until ready",
 }
 
@@ -41,6 +42,7 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
     console.print(f"  curl -s -H 'Content-Type: application/json' -d @{body} "
                   f"http://127.0.0.1:{port}/predict")  # fmt: skip
     console.print(f"  export KUBECONFIG={known['kubeconfig']}  # for kubectl and helm")
+    console.print("  nox -s models        what is registered, and what is served of it")
     console.print("  nox -s status        what runs, and whether it is well")
     console.print("  nox -s tests         the tests, now with those of a cluster")
     console.print("  nox -s cluster-down  remove it all; caches stay")
@@ -56,8 +58,10 @@ def _what_runs(known: Mapping[str, Any]) -> Table:
     pools = known["node_pools"]
     nodes = ", ".join(f"{pool.get('count', 1)} {pool['name']}" for pool in pools)
     gpus = sum(pool.get("count", 1) * pool.get("gpus", 0) for pool in pools)
-    table.add_row("model service", url, "digits: /predict, /ready, /metrics")
+    table.add_row("model service", url, "/predict, /v1/chat/completions, /ready, /metrics")
     table.add_row("its API in a browser", f"{url}/docs", "try a prediction there")
+    registry = f"http://127.0.0.1:{known['ports']['mlflow']}"
+    table.add_row("MLflow", registry, "user admin; nox -s password prints the password")
     table.add_row("Kubernetes", f"context {known['context']}",
                   f"{known['kubernetes_version']} on {nodes}")  # fmt: skip
     if gpus and known["gpu_mode"] == "simulated":

@@ -87,8 +87,7 @@ def critical(settings: Settings, machine: Machine | None = None) -> list[Check]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the findings. Returns 1 when one of them would stop ``cluster-up``."""
     parser = argparse.ArgumentParser(prog="nox -s doctor --", description=__doc__)
-    parser.add_argument("--inventory", default="local", help="a folder of inventories/")
-    parser.add_argument("--set", "-e", action="append", default=[], metavar="KEY=VALUE")
+    inventories.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(argv)
     try:

@@ -26,12 +26,44 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "service.loadBalancerSourceRanges": {
             "service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}
         },
+        "models": {"models": ["other"]},
+        "registry.uri": {"registry": {"uri": "https://elsewhere"}},
+        "registry.alias": {"registry": {"alias": "challenger"}},
         "env": {"env": {"A": "b"}},
         "secretEnv": {"secretEnv": {"A": {"secretName": "s", "key": "k"}}},
+        "modelCacheSizeLimit": {"modelCacheSizeLimit": "1Gi"},
         "tmpSizeLimit": {"tmpSizeLimit": "2Gi"},
         "affinity": {"affinity": {"nodeAffinity": {}}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
         "networkPolicy.extraEgress": {"networkPolicy": {"extraEgress": [{}]}},
+    },
+    "mlflow": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "auth.defaultPermission": {"auth": {"defaultPermission": "EDIT"}},
+        "allowedHosts": {"allowedHosts": ["models.example.com"]},
+        "corsAllowedOrigins": {"corsAllowedOrigins": ["https://example.com"]},
+        "service.type": {"service": {"type": "NodePort"}},
+        "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30500}},
+        "storage.size": {"storage": {"size": "1Gi"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "postgresql": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "auth.database": {"auth": {"database": "other"}},
+        "auth.username": {"auth": {"username": "other"}},
+        "parameters": {"parameters": {"max_connections": "200"}},
+        "storage.size": {"storage": {"size": "1Gi"}},
+        "networkPolicy.enabled": {
+            "networkPolicy": {
+                "enabled": False,
+                "ingressFrom": [
+                    {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "mlflow"}}}
+                ],
+            }
+        },
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "metrics-server": {
         "image.tag": {"image": {"tag": "v2"}},

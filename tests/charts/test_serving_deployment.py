@@ -76,10 +76,28 @@ def test_pods_meet_the_restricted_pod_security_standard(render: Render) -> None:
     }
 
 
-def test_tmp_is_the_only_writable_folder_and_is_bounded(render: Render) -> None:
-    manifests = render(tmpSizeLimit="300Mi")
-    assert container(manifests)["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
-    assert pod(manifests)["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "300Mi"}}]
+def test_only_tmp_and_the_models_are_writable_and_both_are_bounded(render: Render) -> None:
+    manifests = render(tmpSizeLimit="300Mi", modelCacheSizeLimit="3Gi")
+    assert container(manifests)["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container(manifests)["volumeMounts"] == [
+        {"name": "models", "mountPath": str(Settings().cache_dir)},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    assert pod(manifests)["volumes"] == [
+        {"name": "models", "emptyDir": {"sizeLimit": "3Gi"}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "300Mi"}},
+    ]
+
+
+def test_models_and_registry_reach_the_service_under_names_that_it_knows(render: Render) -> None:
+    given = container(render(models=["a", "b"], registry={"alias": "challenger"}))["env"]
+    by_name = {one["name"]: one for one in given}
+    assert by_name["KINDLING_SERVICE_MODELS"]["value"] == "a,b"
+    assert by_name["KINDLING_SERVICE_MODEL_ALIAS"]["value"] == "challenger"
+    password = by_name["KINDLING_SERVICE_REGISTRY_PASSWORD"]
+    assert password["valueFrom"]["secretKeyRef"] == {"name": "mlflow", "key": "reader-password"}
+    prefix = "KINDLING_SERVICE_"
+    assert {name.removeprefix(prefix).lower() for name in by_name} <= Settings.model_fields.keys()
 
 
 def test_pods_hold_no_cluster_credentials(render: Render) -> None:
@@ -119,7 +137,8 @@ def test_plain_variables_keep_their_text_and_secrets_are_only_named(render: Rend
         env={"KINDLING_SERVICE_MODEL": "iris", "KINDLING_SERVICE_WORKERS": "1000000"},
         secretEnv={"KINDLING_SERVICE_TOKEN": {"secretName": "tokens", "key": "serving"}},
     )
-    assert container(manifests)["env"] == [
+    own = len(container(render())["env"])
+    assert container(manifests)["env"][own:] == [
         {"name": "KINDLING_SERVICE_MODEL", "value": "iris"},
         {"name": "KINDLING_SERVICE_WORKERS", "value": "1000000"},
         {
@@ -134,11 +153,17 @@ def test_a_variable_cannot_be_both_plain_and_secret(render: Render) -> None:
         render(env={"TWICE": "a"}, secretEnv={"TWICE": {"secretName": "s", "key": "k"}})
 
 
-@pytest.mark.parametrize("name", ["KINDLING_SERVICE_LISTEN_PORT", "KINDLING_SERVICE_LISTEN_HOST"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "KINDLING_SERVICE_LISTEN_PORT",
+        "KINDLING_SERVICE_LISTEN_HOST",
+        "KINDLING_SERVICE_MODELS",
+        "KINDLING_SERVICE_REGISTRY_PASSWORD",
+    ],
+)
 @pytest.mark.parametrize("where", ["env", "secretEnv"])
-def test_where_the_service_listens_cannot_be_moved_away_from_the_probes(
-    render: Render, name: str, where: str
-) -> None:
+def test_what_the_chart_sets_cannot_be_set_beside_it(render: Render, name: str, where: str) -> None:
     value = "8001" if where == "env" else {"secretName": "s", "key": "k"}
     with pytest.raises(KindlingError, match=f"{name} may not be set"):
         render(**{where: {name: value}})

@@ -11,13 +11,16 @@ CHART = "serving"
 Render = Callable[..., dict[str, Any]]
 
 
-def test_only_the_services_port_is_open_and_only_dns_is_reachable(render: Render) -> None:
+def test_only_the_services_port_is_open_and_only_dns_and_the_registry_are_reachable(
+    render: Render,
+) -> None:
     manifests = render()
     policy = manifests["NetworkPolicy"]["spec"]
     assert policy["podSelector"] == manifests["Deployment"]["spec"]["selector"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
-    (dns,) = policy["egress"]
+    dns, registry = policy["egress"]
+    assert registry == {"ports": [{"port": 5000, "protocol": "TCP"}]}
     assert {(each["port"], each["protocol"]) for each in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
     assert dns["to"] == [
         {
@@ -27,15 +30,29 @@ def test_only_the_services_port_is_open_and_only_dns_is_reachable(render: Render
     ]
 
 
-def test_callers_can_be_limited_and_the_registry_be_reached(render: Render) -> None:
+@pytest.mark.parametrize(
+    ("uri", "port"),
+    [
+        ("http://mlflow:5001", 5001),
+        ("https://models.example.com", 443),
+        ("http://models.example.com/mlflow", 80),
+        ("https://models.example.com:8443/mlflow", 8443),
+    ],
+)
+def test_the_registrys_port_is_that_of_its_url(render: Render, uri: str, port: int) -> None:
+    _, registry = render(registry={"uri": uri})["NetworkPolicy"]["spec"]["egress"]
+    assert registry["ports"] == [{"port": port, "protocol": "TCP"}]
+
+
+def test_callers_can_be_limited_and_more_be_reached(render: Render) -> None:
     caller = {"podSelector": {"matchLabels": {"app": "gateway"}}}
-    registry = {"ports": [{"port": 5000, "protocol": "TCP"}]}
-    policy = render(networkPolicy={"ingressFrom": [caller], "extraEgress": [registry]})[
+    more = {"ports": [{"port": 4317, "protocol": "TCP"}]}
+    policy = render(networkPolicy={"ingressFrom": [caller], "extraEgress": [more]})[
         "NetworkPolicy"
     ]["spec"]
     assert policy["ingress"][0]["from"] == [caller]
     assert policy["ingress"][0]["ports"]
-    assert policy["egress"][1:] == [registry]
+    assert policy["egress"][2:] == [more]
 
 
 def test_the_policy_can_be_left_out(render: Render) -> None:

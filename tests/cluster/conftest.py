@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,9 @@ from kindling import cluster as clusters
 from kindling import cluster_setup, settings
 from kindling.kubectl import Kubectl
 from kindling.supply.containers import Engine
+from pipeline import params as parameters
+from pipeline.digits import Params, prepare
+from pipeline.digits.preparation import read
 
 BUSYBOX = "docker.io/kindest/local-path-helper:v20260131-7181c60a"
 
@@ -63,6 +67,18 @@ def cluster() -> Cluster:
         engine,
         f"http://127.0.0.1:{known['ports']['serving']}",
     )
+
+
+@pytest.fixture(scope="session")
+def holdout(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Eight digits that no model was trained on, as a ``request``, and their ``labels``."""
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(folder, parameters.load("digits", Params).prepare)
+    images = read(folder, "held_out")
+    return {
+        "request": {"instances": images.pixels[:8].tolist()},
+        "labels": images.labels[:8].tolist(),
+    }
 
 
 @pytest.fixture

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-import urllib.request
 
-import pytest
+from cluster_load import Load, predict
 from conftest import Cluster, eventually
 
 from kindling import paths
-
-
-def predict(url: str, body: bytes) -> dict[str, object]:
-    request = urllib.request.Request(
-        f"{url}/predict", data=body, headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found: dict[str, object] = json.load(answer)
-    return found
-
-
-@pytest.fixture(scope="session")
-def holdout(cluster: Cluster) -> dict[str, object]:
-    """Rows that the served model was not trained on, out of the pod that serves it."""
-    text = cluster.kubectl.check(
-        "exec", "--namespace=kindling", "deployment/serving", "--",
-        "cat", "/opt/model/holdout.json",
-    )  # fmt: skip
-    found: dict[str, object] = json.loads(text)
-    return found
+from kindling.pods import serving_pods
 
 
 def test_rows_that_were_not_trained_on_get_the_right_digit(
@@ -52,39 +30,6 @@ def test_the_port_is_open_on_loopback_only(cluster: Cluster) -> None:
     ports = cluster.engine.run("port", f"{cluster.name}-control-plane")
     assert ports.strip()
     assert all(line.split("-> ")[1].startswith("127.0.0.1:") for line in ports.splitlines())
-
-
-class Load:
-    """Requests on loopback from some threads until told to stop, for 150 s at most.
-
-    ``failed`` is what did not get a prediction: an HTTP error, a reset, no connection.
-    """
-
-    def __init__(self, url: str, body: bytes, threads: int) -> None:
-        self.answered, self.failed = 0, list[str]()
-        self._url, self._body = url, body
-        self._deadline = time.monotonic() + 150
-        self._enough = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        while time.monotonic() < self._deadline and not self._enough.is_set():
-            try:
-                predict(self._url, self._body)
-                self.answered += 1
-            except OSError as error:
-                self.failed.append(repr(error))
-                time.sleep(0.1)
 
 
 def ready(cluster: Cluster) -> int:
@@ -114,7 +59,7 @@ def test_no_request_fails_while_pods_are_replaced(
         cluster.kubectl.check("rollout", "restart", *rollout[2:4])
         cluster.kubectl.check(*rollout, timeout=130)
         eventually(
-            lambda: len(cluster.kubectl.items("pods", "--namespace=kindling")) == 1,
+            lambda: len(serving_pods(cluster.kubectl)) == 1,
             seconds=90,
             what="the old pod has drained and is gone",
         )

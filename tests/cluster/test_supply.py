@@ -73,7 +73,7 @@ def served(cluster: Cluster, registry: str) -> Iterator[Versions]:
     built = {
         "node": facts["node_image"],
         "python": containers.python.built_ref,
-        "metrics-server": containers.addons["metrics-server"].built_ref,
+        **{name: containers.addons[name].built_ref for name in ("metrics-server", "postgres")},
     }
     pinned, names = {}, []
     for name, ref in built.items():

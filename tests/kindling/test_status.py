@@ -15,7 +15,7 @@ from kindling import status, status_objects, status_view
 from kindling.doctor.machine import Done
 from kindling.errors import KindlingError
 
-READY = {"status": "ready", "reason": None, "model": "digits", "version": "abc"}
+READY = {"status": "ready", "reason": None, "models": [{"name": "digits", "version": "3"}]}
 LABELS = {"app.kubernetes.io/part-of": "kindling"}
 
 
@@ -105,7 +105,7 @@ def test_a_running_cluster_is_shown_whole() -> None:
         "kindling/serving",
         "91 % (target 70 %)",
         "http://127.0.0.1:8080",
-        "digits abc",
+        "digits 3",
         "not enforced by kindling-ptp",
         "started by Kindling",
         "kindling/node:1",

@@ -33,6 +33,12 @@
     {{- fail (printf "%s is in env and in secretEnv" $name) -}}
   {{- end -}}
 {{- end -}}
+{{- range $name := list "MODELS" "REGISTRY_URI" "REGISTRY_USERNAME" "REGISTRY_PASSWORD" "MODEL_ALIAS" "POLL_SECONDS" -}}
+  {{- $variable := printf "KINDLING_SERVICE_%s" $name -}}
+  {{- if or (hasKey $.Values.env $variable) (hasKey $.Values.secretEnv $variable) -}}
+    {{- fail (printf "%s may not be set: models and registry do" $variable) -}}
+  {{- end -}}
+{{- end -}}
 {{- range $name := list "KINDLING_SERVICE_LISTEN_HOST" "KINDLING_SERVICE_LISTEN_PORT" -}}
   {{- if or (hasKey $.Values.env $name) (hasKey $.Values.secretEnv $name) -}}
     {{- fail (printf "%s may not be set: the Service and the probes ask port 8000 of the pod" $name) -}}

@@ -41,3 +41,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "serving.mostReplicas" -}}
 {{ ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled }}
 {{- end }}
+
+{{- define "serving.registryPort" -}}
+{{- $url := urlParse .Values.registry.uri -}}
+{{- if regexMatch ":[0-9]+$" $url.host -}}
+{{ regexFind "[0-9]+$" $url.host }}
+{{- else -}}
+{{ ternary 443 80 (eq $url.scheme "https") }}
+{{- end -}}
+{{- end }}

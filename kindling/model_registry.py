@@ -1,0 +1,161 @@
+"""Moving the aliases of registered models: what is served, what was, what may be next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kindling.errors import KindlingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+SAMPLE_TAG = "kindling.sample"
+_GATE, _PASSED = "gate", "passed"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A champion that was replaced: versions, ``before`` being empty for the first one."""
+
+    name: str
+    before: str
+    after: str
+
+
+class ModelRegistry:
+    """The registered models of one MLflow."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def names(self) -> list[str]:
+        """Every registered model, sorted."""
+        with _for_people():
+            return sorted(str(one.name) for one in self._client.search_registered_models())
+
+    def versions(self, name: str) -> list[Any]:
+        """MLflow's versions of ``name``, newest first.
+
+        Raises KindlingError naming the models that exist.
+        """
+        if name not in (known := self.names()):
+            there = f"there are {', '.join(known)}" if known else "none is registered yet"
+            raise KindlingError(
+                f"there is no registered model {name}; {there}",
+                next_step="nox -s models" if known else "nox -s train",
+            )
+        with _for_people():
+            found = self._client.search_model_versions(f"name = '{name}'")
+        return sorted(found, key=lambda version: -int(version.version))
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Versions of ``name`` by alias."""
+        with _for_people():
+            return {k: str(v) for k, v in self._client.get_registered_model(name).aliases.items()}
+
+    def metrics(self, version: Any) -> dict[str, float]:
+        """What was measured of a version when it was trained; empty where nothing is on record."""
+        if not version.run_id:
+            return {}
+        with _for_people():
+            return dict(self._client.get_run(version.run_id).data.metrics)
+
+    def mark_sample(self, name: str, version: str) -> None:
+        """Say of the run behind a version that cluster-up made it, and would make it again."""
+        with _for_people():
+            self._client.set_tag(self._version(name, version).run_id, SAMPLE_TAG, "true")
+
+    def promote(self, name: str, version: str) -> Move:
+        """Make ``version`` the champion, and its predecessor ``previous``.
+
+        Raises KindlingError for an unknown version, and for one that the gate did not pass.
+        """
+        chosen = self._version(name, version)
+        if chosen.tags.get(_GATE) != _PASSED:
+            raise KindlingError(
+                f"version {version} of {name} has not passed the evaluation gate",
+                next_step=f"nox -s train -- {name}, which registers what passes",
+            )
+        aliases = self.aliases(name)
+        before = aliases.get(CHAMPION, "")
+        if before == version:
+            return Move(name, before, version)
+        with _for_people():
+            if before:
+                self._client.set_model_version_tag(name, version, PREVIOUS, before)
+                self._client.set_registered_model_alias(name, PREVIOUS, before)
+            self._client.set_registered_model_alias(name, CHAMPION, version)
+            if aliases.get(CHALLENGER) == version:
+                self._client.delete_registered_model_alias(name, CHALLENGER)
+        return Move(name, before, version)
+
+    def rollback(self, name: str) -> Move:
+        """Make the previous champion the champion again, and the one before it ``previous``.
+
+        Raises KindlingError when there was none.
+        """
+        versions = {str(one.version): one for one in self.versions(name)}
+        aliases = self.aliases(name)
+        after, before = aliases.get(PREVIOUS, ""), aliases.get(CHAMPION, "")
+        if not after:
+            raise KindlingError(
+                f"there is no version of {name} that was served before",
+                next_step="nox -s models, then nox -s promote -- NAME VERSION",
+            )
+        with _for_people():
+            self._client.set_registered_model_alias(name, CHAMPION, after)
+        self._remember(name, versions[after].tags.get(PREVIOUS, ""), versions)
+        return Move(name, before, after)
+
+    def undo(self, move: Move, aliases: dict[str, str]) -> None:
+        """Put the aliases back to what they were before ``move``."""
+        now = self.aliases(move.name)
+        with _for_people():
+            for alias, version in aliases.items():
+                if now.get(alias) != version:
+                    self._client.set_registered_model_alias(move.name, alias, version)
+            for alias in now.keys() - aliases.keys():
+                self._client.delete_registered_model_alias(move.name, alias)
+
+    def _remember(self, name: str, previous: str, versions: dict[str, Any]) -> None:
+        with _for_people():
+            if previous in versions:
+                self._client.set_registered_model_alias(name, PREVIOUS, previous)
+            else:
+                self._client.delete_registered_model_alias(name, PREVIOUS)
+
+    def _version(self, name: str, version: str) -> Any:
+        versions = self.versions(name)
+        for one in versions:
+            if str(one.version) == version:
+                return one
+        there = ", ".join(str(one.version) for one in reversed(versions)) or "none"
+        raise KindlingError(
+            f"there is no version {version} of {name}; there are {there}",
+            next_step=f"nox -s promote -- {name} {versions[0].version}"
+            if versions
+            else "nox -s train",
+        )
+
+
+def connect() -> ModelRegistry:
+    """The registry that the environment names (see ``RegistryAccess.export``)."""
+    # Imported late: it takes seconds, which nobody with a typing mistake should wait for.
+    from mlflow import MlflowClient
+
+    return ModelRegistry(MlflowClient())
+
+
+@contextmanager
+def _for_people() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        lines: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
+        raise KindlingError(f"MLflow: {lines[0][:300]}", next_step="nox -s status") from None

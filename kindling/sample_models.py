@@ -1,0 +1,102 @@
+"""The sample models of a cluster: trained, registered and promoted where none is served yet."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from kindling import environments, progress, web
+from kindling.errors import KindlingError
+from kindling.registry_access import RegistryAccess, access
+
+_CHAMPION = "champion"
+
+
+def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[str]:
+    """Those of ``models`` that nobody has promoted yet. Raises KindlingError without an answer."""
+    login = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
+    request = urllib.request.Request(
+        f"{registry.url}/api/2.0/mlflow/registered-models/search?max_results=1000",
+        headers={"Authorization": f"Basic {login}"},
+    )
+    try:
+        with web.without_proxy().open(request, timeout=30) as answer:
+            found = json.load(answer).get("registered_models", [])
+    except web.NO_ANSWER as error:
+        raise KindlingError(
+            f"MLflow at {registry.url} does not answer: {error}", next_step="nox -s status"
+        ) from error
+    served = {
+        one["name"]
+        for one in found
+        if any(alias["alias"] == _CHAMPION for alias in one.get("aliases", []))
+    }
+    return [name for name in models if name not in served]
+
+
+def ensure(cluster_name: str, models: Sequence[str], *, check: bool) -> list[str]:
+    """Give each of ``models`` a champion; returns those that had none.
+
+    Raises KindlingError with the last lines of what failed.
+    """
+    lacking = without_champion(access(cluster_name), models)
+    if not lacking or check:
+        return lacking
+    with progress.step("Python environment of the pipeline"):
+        try:
+            python = environments.ensure("models")
+        except subprocess.CalledProcessError as error:
+            said = _last(error.stdout.splitlines())
+            raise KindlingError(
+                f"requirements/models.txt could not be installed:\n  {said}",
+                next_step="nox -s doctor",
+            ) from None
+    title = f"train and register {', '.join(lacking)}"
+    with progress.step(title):
+        _make(title, python, cluster_name, lacking)
+    return lacking
+
+
+def _make(title: str, python: Path, cluster_name: str, models: Sequence[str]) -> None:
+    child = subprocess.Popen(
+        [python, "-m", "kindling.sample_models", cluster_name, *models],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    said = []
+    for line in child.stdout or ():
+        said.append(line.rstrip())
+        progress.emit(title, "update", line.strip())
+    if child.wait():
+        raise KindlingError(
+            f"the sample models could not be made:\n  {_last(said)}", next_step="nox -s train"
+        )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train, register and promote: ``CLUSTER MODEL …``, in the pipeline's environment."""
+    from kindling import train
+    from kindling.model_registry import CHALLENGER, connect
+
+    cluster_name, *models = argv
+    if code := train.main([f"--set=cluster_name={cluster_name}", *models]):
+        return code
+    access(cluster_name).export()
+    registry = connect()
+    for name in models:
+        if version := registry.aliases(name).get(CHALLENGER):
+            registry.mark_sample(name, version)
+            registry.promote(name, version)
+    return 0
+
+
+def _last(lines: Sequence[str]) -> str:
+    return "\n  ".join(list(filter(None, lines))[-12:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,202 @@
+"""A model's life on a real cluster: trained, stopped by the gate, promoted, rolled back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster_load import Load, predict
+from conftest import Cluster, eventually
+from mlflow import MlflowClient
+
+from kindling import paths
+from kindling.model_registry import ModelRegistry
+from kindling.pods import serving_pods
+from kindling.registry_access import access
+
+
+@pytest.fixture(scope="module")
+def client(cluster: Cluster) -> Iterator[MlflowClient]:
+    registry = access(cluster.name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in registry.variables.items():
+            patch.setenv(name, value)
+        yield MlflowClient(registry.url)
+
+
+@pytest.fixture
+def aliases_kept(cluster: Cluster, client: MlflowClient) -> Iterator[None]:
+    """Afterwards the aliases are what they were, and every pod serves the champion again."""
+    registry = ModelRegistry(client)
+    before = registry.aliases("digits")
+    yield
+    for alias, version in before.items():
+        client.set_registered_model_alias("digits", alias, version)
+    for alias in registry.aliases("digits").keys() - before.keys():
+        client.delete_registered_model_alias("digits", alias)
+    eventually(
+        lambda: {pod.model("digits").get("version") for pod in serving_pods(cluster.kubectl)}
+        == {before["champion"]},
+        seconds=60, what="the champion is served again",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What training needs of this repository, to change parameters in."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore", "requirements/models.txt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copy(paths.REPOSITORY / name, root / name)
+    (root / ".dvc").mkdir()
+    shutil.copy(paths.REPOSITORY / ".dvc" / "config", root / ".dvc" / "config")
+    shutil.copytree(
+        paths.REPOSITORY / "pipeline", root / "pipeline",
+        ignore=shutil.ignore_patterns("build", "__pycache__"),
+    )  # fmt: skip
+    return root
+
+
+def train(checkout: Path, **changed: Any) -> subprocess.CompletedProcess[str]:
+    """Train ``digits`` with other parameters of the stage ``train``."""
+    file = checkout / "params.yaml"
+    params = yaml.safe_load((paths.REPOSITORY / "params.yaml").read_text())
+    params["digits"]["train"] |= changed
+    file.write_text(yaml.safe_dump(params, sort_keys=False))
+    return kindling("train", f"--root={checkout}", "digits")
+
+
+def kindling(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"kindling.{module}", *words],
+        capture_output=True, text=True, cwd=paths.REPOSITORY,
+    )  # fmt: skip
+
+
+def newest(client: MlflowClient) -> str:
+    return max((str(v.version) for v in client.search_model_versions("name='digits'")), key=int)
+
+
+def test_the_gate_stops_a_worse_model_and_says_what_fell_short(
+    checkout: Path, client: MlflowClient
+) -> None:
+    before = newest(client)
+    done = train(checkout, rounds=1, hidden=[2])
+    assert done.returncode == 1
+    assert "accuracy" in done.stdout
+    assert "0.95" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert newest(client) == before
+
+
+def test_a_version_that_the_gate_did_not_pass_cannot_be_promoted(
+    client: MlflowClient, aliases_kept: None
+) -> None:
+    source = client.get_model_version("digits", newest(client)).source or ""
+    sneaked = client.create_model_version("digits", source, model_id=source.rpartition("/")[2])
+    try:
+        done = kindling("models", "promote", "digits", str(sneaked.version))
+        assert done.returncode == 1
+        assert "has not passed the evaluation gate" in done.stderr
+        assert client.get_model_version_by_alias("digits", "champion").version != sneaked.version
+    finally:
+        client.delete_model_version("digits", str(sneaked.version))
+
+
+def test_promoted_and_rolled_back_under_load_without_a_failed_request(
+    cluster: Cluster,
+    checkout: Path,
+    client: MlflowClient,
+    holdout: dict[str, Any],
+    aliases_kept: None,
+) -> None:
+    champion = str(client.get_model_version_by_alias("digits", "champion").version)
+    done = train(checkout, seed=21)
+    assert done.returncode == 0, done.stdout + done.stderr
+    version = str(client.get_model_version_by_alias("digits", "challenger").version)
+    assert f"nox -s promote -- digits {version}" in done.stdout
+    body = json.dumps(holdout["request"]).encode()
+
+    def right(answer: dict[str, Any]) -> bool:
+        return [each["label"] for each in answer["predictions"]] == holdout["labels"]
+
+    with Load(cluster.url, body, threads=2, right=right) as load:
+        eventually(lambda: load.versions, seconds=30, what="the champion answers")
+        promoted = kindling("models", "promote", "digits", version)
+    assert (promoted.returncode, load.failed) == (0, []), promoted.stderr
+    assert load.versions == [champion, version]
+    assert predict(cluster.url, body)["version"] == version
+    listed = kindling("models", "list").stdout
+    assert [line.split()[:3] for line in listed.splitlines() if line.startswith("digits")][:2] == [
+        ["digits", version, "champion"], ["digits", champion, "previous"],
+    ]  # fmt: skip
+
+    with Load(cluster.url, body, threads=2, right=right) as load:
+        eventually(lambda: load.versions, seconds=30, what="the new champion answers")
+        back = kindling("models", "rollback", "digits")
+    assert (back.returncode, load.failed) == (0, []), back.stderr
+    assert load.versions == [version, champion]
+    again = train(checkout, seed=21)
+    assert again.returncode == 0
+    assert newest(client) == version, "the very same model was registered twice"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("promote", "digit", "1"), "there is no registered model digit; there are digits, text"),
+        (("promote", "digits", "999"), "there is no version 999 of digits; there are 1"),
+        (("rollback", "nothing"), "there is no registered model nothing"),
+    ],
+)
+def test_an_unknown_name_or_version_gets_those_that_exist(
+    cluster: Cluster, words: tuple[str, ...], message: str
+) -> None:
+    done = kindling("models", *words)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "next: nox -s" in done.stderr
+
+
+def test_predictions_go_on_while_mlflow_and_then_its_database_are_gone(
+    cluster: Cluster, client: MlflowClient, holdout: dict[str, Any]
+) -> None:
+    runs = sorted(one.version for one in client.search_model_versions("name='digits'"))
+    body = json.dumps(holdout["request"]).encode()
+    with Load(cluster.url, body, threads=2) as load:
+        for name in ("mlflow", "postgresql"):
+            selector = f"--selector=app.kubernetes.io/name={name}"
+            (before,) = cluster.kubectl.items("pods", "--namespace=kindling", selector)
+            cluster.kubectl.check(
+                "delete", "pod", before["metadata"]["name"], "--namespace=kindling",
+                "--wait=false",
+            )  # fmt: skip
+            eventually(
+                lambda s=selector, b=before: another_is_ready(cluster, s, b),  # type: ignore[misc]
+                seconds=120, what=f"another pod of {name} is ready",
+            )  # fmt: skip
+    assert load.answered > 0
+    assert load.failed == []
+    assert len(load.versions) == 1
+    after = eventually(
+        lambda: sorted(one.version for one in client.search_model_versions("name='digits'")),
+        seconds=60, what="MLflow answers again",
+    )  # fmt: skip
+    assert after == runs
+
+
+def another_is_ready(cluster: Cluster, selector: str, before: dict[str, Any]) -> bool:
+    pods = cluster.kubectl.items("pods", "--namespace=kindling", selector)
+    return any(
+        pod["metadata"]["uid"] != before["metadata"]["uid"]
+        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
+        for pod in pods
+        if "conditions" in pod["status"]
+    )

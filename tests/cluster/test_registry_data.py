@@ -1,0 +1,108 @@
+"""What MLflow knows outlives an upgrade, and comes back from a backup into an empty cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster_load import predict
+from conftest import Cluster, eventually
+from mlflow import MlflowClient
+
+from kindling import paths
+from kindling.model_registry import ModelRegistry
+from kindling.registry_access import access
+from kindling.supply import command
+
+NAMES = ("digits", "text")
+
+
+def kindling(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"kindling.{module}", *words],
+        capture_output=True, text=True, cwd=paths.REPOSITORY,
+    )  # fmt: skip
+
+
+def known(client: MlflowClient) -> dict[str, Any]:
+    """Every version with all that MLflow says of it and of its run, and every alias."""
+    registry = ModelRegistry(client)
+    versions = [one for name in NAMES for one in registry.versions(name)]
+    return {
+        "versions": [(one.name, one.version, one.run_id, one.source, one.tags) for one in versions],
+        "runs": {one.run_id: registry.metrics(one) for one in versions},
+        "aliases": {name: registry.aliases(name) for name in NAMES},
+    }
+
+
+@pytest.fixture
+def client(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    registry = access(cluster.name)
+    for name, value in registry.variables.items():
+        monkeypatch.setenv(name, value)
+    return MlflowClient(registry.url)
+
+
+def test_an_upgrade_keeps_what_is_known(cluster: Cluster, client: MlflowClient) -> None:
+    before = known(client)
+    (old,) = cluster.kubectl.items(
+        "pods", "--namespace=kindling", "--selector=app.kubernetes.io/name=mlflow"
+    )
+    command.run(
+        [cluster.helm, f"--kubeconfig={cluster.kubectl.kubeconfig}",
+         f"--kube-context={cluster.kubectl.context}", "upgrade", "mlflow",
+         paths.REPOSITORY / "charts" / "mlflow", "--namespace=kindling", "--reuse-values",
+         "--set=podAnnotations.kindling\\.dev/test=upgraded", "--wait", "--timeout=120s"]
+    )  # fmt: skip
+    (new,) = (
+        pod
+        for pod in cluster.kubectl.items(
+            "pods", "--namespace=kindling", "--selector=app.kubernetes.io/name=mlflow"
+        )
+        if "deletionTimestamp" not in pod["metadata"]
+    )
+    assert new["metadata"]["uid"] != old["metadata"]["uid"]
+    assert known(client) == before
+
+
+def test_a_backup_is_restored_into_an_empty_registry(
+    cluster: Cluster, client: MlflowClient, holdout: dict[str, Any], tmp_path: Path
+) -> None:
+    run = client.create_run(client.create_experiment(f"own-{tmp_path.name}-{id(tmp_path)}"))
+    client.log_text(run.info.run_id, "notes", "notes.txt")
+    before, body = known(client), json.dumps(holdout["request"]).encode()
+    answer = predict(cluster.url, body)
+    file = tmp_path / "backup.tar"
+    done = kindling("backup", "backup", str(file))
+    assert done.returncode == 0, done.stderr
+    assert file.stat().st_mode & 0o077 == 0, "others may read the hashes of passwords"
+
+    # With its volumes everything that MLflow knew is gone; cluster-up makes an empty one.
+    cluster.kubectl.check(
+        "delete", "statefulset/postgresql", "deployment/mlflow", "--namespace=kindling",
+        "--cascade=foreground", timeout=120,
+    )  # fmt: skip
+    cluster.kubectl.check(
+        "delete", "persistentvolumeclaim", "--all", "--namespace=kindling", timeout=120
+    )
+    up = kindling("run", "up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert known(client) != before
+
+    restored = kindling("backup", "restore", str(file))
+    assert restored.returncode == 0, restored.stderr
+    assert known(client) == before
+    artifacts = [one.path for one in client.list_artifacts(run.info.run_id)]
+    assert artifacts == ["notes.txt"]
+    eventually(
+        lambda: predict(cluster.url, body) == answer, seconds=60, what="predictions are the same"
+    )
+
+    again = kindling("backup", "restore", str(file))
+    assert again.returncode == 1
+    assert "MLflow holds runs of yours" in again.stderr
+    assert f"nox -s restore -- {file} --replace" in again.stderr

@@ -1,0 +1,127 @@
+"""Promoting and rolling back: which alias is where afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kindling.errors import KindlingError
+from kindling.model_registry import ModelRegistry
+
+
+@dataclass
+class Client:
+    """The part of MlflowClient that moves aliases, kept in memory."""
+
+    tags: dict[str, dict[str, str]]
+    aliases: dict[str, str] = field(default_factory=dict)
+
+    def search_registered_models(self) -> list[Any]:
+        return [SimpleNamespace(name="digits"), SimpleNamespace(name="text")]
+
+    def search_model_versions(self, query: str) -> list[Any]:
+        assert query == "name = 'digits'"
+        return [
+            SimpleNamespace(version=version, tags=tags, run_id=f"run-{version}")
+            for version, tags in self.tags.items()
+        ]
+
+    def get_registered_model(self, _: str) -> Any:
+        return SimpleNamespace(aliases=dict(self.aliases))
+
+    def set_model_version_tag(self, _: str, version: str, key: str, value: str) -> None:
+        self.tags[version][key] = value
+
+    def set_registered_model_alias(self, _: str, alias: str, version: str) -> None:
+        self.aliases[alias] = version
+
+    def delete_registered_model_alias(self, _: str, alias: str) -> None:
+        del self.aliases[alias]
+
+
+@pytest.fixture
+def client() -> Client:
+    passed = {"gate": "passed"}
+    tags = {"1": dict(passed), "2": dict(passed), "3": dict(passed), "10": dict(passed), "4": {}}
+    return Client(tags)
+
+
+@pytest.fixture
+def registry(client: Client) -> ModelRegistry:
+    return ModelRegistry(client)  # type: ignore[arg-type]
+
+
+def test_the_first_champion_has_no_predecessor(client: Client, registry: ModelRegistry) -> None:
+    client.aliases = {"challenger": "1"}
+    move = registry.promote("digits", "1")
+    assert (move.before, move.after) == ("", "1")
+    assert client.aliases == {"champion": "1"}
+
+
+def test_a_promotion_keeps_the_champion_before_it(client: Client, registry: ModelRegistry) -> None:
+    registry.promote("digits", "1")
+    client.aliases["challenger"] = "3"
+    registry.promote("digits", "2")
+    assert client.aliases == {"champion": "2", "previous": "1", "challenger": "3"}
+
+
+def test_rolling_back_twice_goes_two_versions_back(client: Client, registry: ModelRegistry) -> None:
+    for version in ("1", "2", "3"):
+        registry.promote("digits", version)
+    assert registry.rollback("digits").after == "2"
+    assert client.aliases == {"champion": "2", "previous": "1"}
+    assert registry.rollback("digits").after == "1"
+    assert client.aliases == {"champion": "1"}
+    with pytest.raises(KindlingError, match="no version of digits that was served before"):
+        registry.rollback("digits")
+
+
+def test_what_is_promoted_after_a_rollback_rolls_back_to_where_it_was(
+    client: Client, registry: ModelRegistry
+) -> None:
+    for version in ("1", "2"):
+        registry.promote("digits", version)
+    registry.rollback("digits")
+    registry.promote("digits", "3")
+    registry.rollback("digits")
+    assert client.aliases["champion"] == "1"
+
+
+def test_promoting_the_champion_changes_nothing(client: Client, registry: ModelRegistry) -> None:
+    for version in ("1", "2"):
+        registry.promote("digits", version)
+    move = registry.promote("digits", "2")
+    assert move.before == move.after == "2"
+    assert client.aliases == {"champion": "2", "previous": "1"}
+
+
+def test_a_move_can_be_undone(client: Client, registry: ModelRegistry) -> None:
+    registry.promote("digits", "1")
+    client.aliases["challenger"] = "2"
+    before = dict(client.aliases)
+    move = registry.promote("digits", "2")
+    registry.undo(move, before)
+    assert client.aliases == before
+
+
+def test_a_version_without_the_gates_word_is_refused(
+    client: Client, registry: ModelRegistry
+) -> None:
+    registry.promote("digits", "1")
+    with pytest.raises(KindlingError, match="version 4 of digits has not passed"):
+        registry.promote("digits", "4")
+    assert client.aliases == {"champion": "1"}
+
+
+def test_what_is_unknown_gets_what_is_there(registry: ModelRegistry) -> None:
+    with pytest.raises(KindlingError, match="no registered model digit; there are digits, text"):
+        registry.promote("digit", "1")
+    with pytest.raises(KindlingError, match="no version 7 of digits; there are 1, 2, 3, 4, 10"):
+        registry.promote("digits", "7")
+
+
+def test_versions_are_in_the_order_of_numbers(registry: ModelRegistry) -> None:
+    assert [one.version for one in registry.versions("digits")] == ["10", "4", "3", "2", "1"]
