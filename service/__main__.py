@@ -12,13 +12,51 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 from service.app import create_app
+from service.copies import Copies
 from service.errors import SettingsInvalidError
+from service.fetch import Fetcher
+from service.follower import Follower
+from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.logs import configure_logs
 from service.metrics import Metrics
-from service.model import OnnxModel
-from service.server import create_server
-from service.settings import load_settings
+from service.models import Models
+from service.registry import Registry
+from service.server import DrainingServer, create_server
+from service.settings import Settings, load_settings
+
+
+def assemble(settings: Settings) -> DrainingServer:
+    """The server and all that it needs, not yet started."""
+    models = Models(settings.models)
+    metrics = Metrics(settings.models)
+    lifecycle = Lifecycle(models)
+    copies = Copies(settings.cache_dir)
+    follower = Follower(
+        models,
+        create_registry(settings),
+        copies,
+        Intake(copies, settings),
+        lifecycle=lifecycle,
+        metrics=metrics,
+        alias=settings.model_alias,
+        poll_seconds=settings.poll_seconds,
+    )
+    app = create_app(settings, models, metrics=metrics, lifecycle=lifecycle, follow=follower.run)
+    return create_server(app, settings, lifecycle)
+
+
+def create_registry(settings: Settings) -> Registry | None:
+    """The registry that is configured, if any."""
+    if not settings.registry_uri:
+        return None
+    fetcher = Fetcher(
+        settings.registry_uri,
+        username=settings.registry_username,
+        password=settings.registry_password.get_secret_value(),
+        seconds=settings.registry_seconds,
+    )
+    return Registry(fetcher, max_model_bytes=settings.max_model_bytes)
 
 
 def main() -> int:
@@ -29,15 +67,7 @@ def main() -> int:
         print(error.message, file=sys.stderr)
         return 2
     configure_logs(settings.log_level)
-    model = OnnxModel(
-        settings.model_dir,
-        name=settings.model_name,
-        intra_op_threads=settings.intra_op_threads,
-    )
-    metrics = Metrics(settings.model_name)
-    lifecycle = Lifecycle(model, metrics)
-    app = create_app(settings, model, metrics=metrics, lifecycle=lifecycle)
-    server = create_server(app, settings, lifecycle)
+    server = assemble(settings)
     server.run()
     return 0 if server.started else 1
 

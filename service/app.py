@@ -3,57 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse
 
-from service.body import parse_body, read_body
+from service.chat import add_chat
 from service.docs import add_docs
 from service.handlers import add_error_handlers
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import Observe
-from service.model import Model
+from service.models import Models
+from service.predict import add_predict
 from service.predictor import Predictor
-from service.schemas import (
-    Health,
-    PredictResponse,
-    ProblemResponse,
-    Readiness,
-    request_schema,
-)
+from service.schemas import Health, Readiness
 from service.settings import Settings
 
 
 def create_app(
     settings: Settings,
-    model: Model,
+    models: Models,
     *,
     metrics: Metrics | None = None,
     lifecycle: Lifecycle | None = None,
+    follow: Callable[[], Coroutine[None, None, None]] | None = None,
 ) -> FastAPI:
-    """The app around ``model``, which it loads in the background when it starts."""
-    metrics = metrics or Metrics(settings.model_name)
-    lifecycle = lifecycle or Lifecycle(model, metrics)
-    schema = request_schema(settings.max_batch)
+    """The app around ``models``; ``follow`` runs beside it and is cancelled when it stops."""
+    metrics = metrics or Metrics()
+    lifecycle = lifecycle or Lifecycle(models)
     pool = ThreadPoolExecutor(settings.inference_workers, thread_name_prefix="inference")
-    predictor = Predictor(model, pool, max_in_flight=settings.max_in_flight)
+    predictor = Predictor(
+        pool, max_in_flight=settings.max_in_flight, request_seconds=settings.request_seconds
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(lifecycle.load())
+        following = asyncio.create_task(follow()) if follow else None
         yield
-        loading.cancel()
+        if following:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         pool.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
         title="Kindling model service",
-        description="Recognises handwritten digits.",
+        description="Serves the champions of a model registry.",
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -61,20 +59,8 @@ def create_app(
     app.add_middleware(Observe, metrics=metrics, lifecycle=lifecycle)
     add_error_handlers(app)
     add_docs(app)
-
-    @app.post(
-        "/predict",
-        response_model=PredictResponse,
-        responses={status: {"model": ProblemResponse} for status in (408, 413, 422, 500, 503)},
-        openapi_extra=_json_body(schema.model_json_schema()),
-    )
-    async def predict(request: Request) -> Response:
-        """Classify images of handwritten digits."""
-        with predictor.admit():
-            body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
-            answer = await predictor.predict(parse_body(body, schema).instances)
-        # Already of the documented type: FastAPI would validate every number again.
-        return Response(answer.model_dump_json(), media_type="application/json")
+    add_predict(app, settings, models, predictor)
+    add_chat(app, settings, models, predictor, metrics)
 
     @app.get("/health")
     async def health() -> Health:
@@ -83,15 +69,9 @@ def create_app(
 
     @app.get("/ready", response_model=Readiness, responses={503: {"model": Readiness}})
     async def ready() -> JSONResponse:
-        """Whether requests should be sent here."""
-        reason = lifecycle.reason_not_ready()
-        state = Readiness(
-            status="not ready" if reason else "ready",
-            reason=reason,
-            model=settings.model_name,
-            version=model.metadata.version if model.metadata else None,
-        )
-        return JSONResponse(state.model_dump(), status_code=503 if reason else 200)
+        """Whether requests should be sent here, and what is served."""
+        state = lifecycle.readiness()
+        return JSONResponse(state.model_dump(), status_code=503 if state.reason else 200)
 
     @app.get("/metrics", response_class=Response)
     async def metrics_page() -> Response:
@@ -99,8 +79,3 @@ def create_app(
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
-
-
-def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": schema, "example": schema["examples"][0]}}
-    return {"requestBody": {"required": True, "content": content}}

@@ -1,10 +1,11 @@
-"""Reading a prediction request from the wire, within limits."""
+"""Reading a request from the wire, within limits."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from service.errors import (
@@ -13,7 +14,8 @@ from service.errors import (
     ClientGoneError,
     InvalidRequestError,
 )
-from service.schemas import PredictRequest
+
+_T = TypeVar("_T", bound=BaseModel)
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
@@ -42,7 +44,7 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
     return b"".join(chunks)
 
 
-def parse_body(body: bytes, schema: type[PredictRequest]) -> PredictRequest:
+def parse_body(body: bytes, schema: type[_T]) -> _T:
     """The request in ``body``. Raises InvalidRequestError naming the field, never its value."""
     try:
         return schema.model_validate_json(body)

@@ -20,10 +20,17 @@ class ServiceError(Exception):
 
 
 class InvalidRequestError(ServiceError):
-    """The body is not a valid prediction request."""
+    """The body is not a valid request, or not one for this model."""
 
     status_code = 422
     code = "invalid_request"
+
+
+class ModelNotFoundError(ServiceError):
+    """No model of that name, or none that does what the endpoint offers."""
+
+    status_code = 404
+    code = "model_not_found"
 
 
 class BodyTooLargeError(ServiceError):
@@ -50,10 +57,11 @@ class ClientGoneError(ServiceError):
 
 
 class NotReadyError(ServiceError):
-    """No model is loaded yet."""
+    """The model is not loaded yet."""
 
     status_code = 503
     code = "not_ready"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class OverloadedError(ServiceError):
@@ -64,6 +72,13 @@ class OverloadedError(ServiceError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
+class TimedOutError(ServiceError):
+    """The request waited and computed longer than a request may."""
+
+    status_code = 504
+    code = "timed_out"
+
+
 class PredictionFailedError(ServiceError):
     """The model could not answer a valid request."""
 
@@ -71,9 +86,35 @@ class PredictionFailedError(ServiceError):
 
 
 class ModelInvalidError(ServiceError):
-    """The model's files are missing, damaged or of the wrong shape."""
+    """A model's files are missing, damaged or not what they say they are."""
 
     code = "model_invalid"
+
+
+class ModelRefusedError(ServiceError):
+    """A registered version that is never going to be served as it is; the message says why."""
+
+    code = "model_refused"
+
+
+class ModelUnavailableError(ServiceError):
+    """A version could not be had this time, for a reason that is not its own."""
+
+    code = "model_unavailable"
+
+
+class RegistryUnreachableError(ServiceError):
+    """The registry does not answer, or not as a registry does."""
+
+    code = "registry_unreachable"
+
+
+class AnswerAbsentError(RegistryUnreachableError):
+    """The registry has nothing at this address."""
+
+
+class AnswerTooLargeError(RegistryUnreachableError):
+    """The registry's answer has more bytes than are read."""
 
 
 class SettingsInvalidError(ServiceError):

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.errors import ServiceError
+from service.observed import model_headers
 from service.schemas import Problem, ProblemResponse
 
 
@@ -29,8 +30,11 @@ def add_error_handlers(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(Exception)
-    async def unforeseen(_: Request, __: Exception) -> JSONResponse:
-        return _answer(500, ServiceError.code, "the service failed on this request")
+    async def unforeseen(request: Request, __: Exception) -> JSONResponse:
+        answer = _answer(500, ServiceError.code, "the service failed on this request")
+        # This answer does not pass the middleware, which adds them to all others.
+        answer.headers.update(model_headers(request.scope))
+        return answer
 
 
 def _answer(status: int, code: str, message: str, field: str | None = None) -> JSONResponse:

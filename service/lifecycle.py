@@ -1,54 +1,73 @@
-"""Where the service is between starting and stopping."""
+"""Where the service is between starting and stopping, and how it stands with the registry."""
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass
 
-import structlog
+from service.models import Models
+from service.schemas import ModelState, Readiness, Refused
 
-from service.errors import ModelInvalidError
-from service.metrics import Metrics
-from service.model import Model
+LOADING = "the model is loading"
 
-_log = structlog.stdlib.get_logger(__name__)
+
+@dataclass
+class Standing:
+    """Why the version that the registry wants is not served, or why none is."""
+
+    refused: Refused | None = None
+    reason: str | None = None
 
 
 class Lifecycle:
-    """Loads the model in the background and answers whether requests should come here."""
+    """Answers whether requests should come here; others tell it what happens."""
 
-    def __init__(self, model: Model, metrics: Metrics) -> None:
-        self._model = model
-        self._metrics = metrics
-        self._failure: str | None = None
-        self._loaded = False
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self.standings = {name: Standing() for name in models.names}
+        self.registry = "not configured"
         self.draining = False
-
-    async def load(self) -> None:
-        """Load the model off the event loop; a failure becomes the reason for not being ready."""
-        try:
-            await asyncio.to_thread(self._model.load)
-        except ModelInvalidError as error:
-            self._failure = error.message
-            _log.error("model not loaded", reason=error.message)
-            return
-        except Exception as error:
-            self._failure = f"the model failed to load: {type(error).__name__}"
-            _log.exception("model not loaded")
-            return
-        metadata = self._model.metadata
-        if metadata is not None:
-            self._metrics.model_served(metadata.version, metadata.accuracy)
-            self._loaded = True
-            _log.info("model loaded", model=metadata.name, version=metadata.version)
 
     def drain(self) -> None:
         """Say not ready from now on, and go on serving."""
         self.draining = True
 
     def reason_not_ready(self) -> str | None:
-        """Why no request should come here; None if one should."""
+        """Why no request should come here; None if one should.
+
+        A model that cannot be had does not keep the others from being served, once that is known.
+        """
         if self.draining:
             return "shutting down"
-        if self._failure is not None:
-            return self._failure
-        return None if self._loaded else "the model is loading"
+        missing = [name for name in self._models.names if self._models.served(name) is None]
+        reasons = [self._why_missing(name) for name in missing]
+        if LOADING in reasons:
+            return LOADING
+        if len(missing) < len(self._models.names):
+            return None
+        return "; ".join(map(": ".join, zip(missing, reasons, strict=True)))
+
+    def readiness(self) -> Readiness:
+        """What /ready says."""
+        reason = self.reason_not_ready()
+        states = [self._state(name) for name in self._models.names]
+        return Readiness(
+            status="not ready" if reason else "ready",
+            reason=reason,
+            model=states[0].name,
+            version=states[0].version,
+            models=states,
+            registry=self.registry,
+        )
+
+    def _why_missing(self, name: str) -> str:
+        standing = self.standings[name]
+        if standing.refused:
+            return f"version {standing.refused.version} is refused: {standing.refused.reason}"
+        return standing.reason or LOADING
+
+    def _state(self, name: str) -> ModelState:
+        served, standing = self._models.served(name), self.standings[name]
+        version = served.version if served else None
+        return ModelState(
+            name=name, version=version, refused=standing.refused, reason=standing.reason
+        )

@@ -6,12 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue, create_model
 
-PIXELS = 64
-CLASSES = 10
-
 # Fail fast: a body of a million bad numbers must not become a million error objects.
-Pixel = Annotated[float, Field(ge=0, le=16, allow_inf_nan=False, strict=True)]
-Row = Annotated[list[Pixel], Field(min_length=PIXELS, max_length=PIXELS), FailFast()]
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Row = Annotated[list[Number], FailFast()]
 
 # A held-out row: the digit 1.
 # fmt: off
@@ -29,13 +26,19 @@ EXAMPLE_ROW: list[JsonValue] = [
 
 
 class PredictRequest(BaseModel):
-    """Images of 8 x 8 pixels, row by row, each pixel from 0 (white) to 16 (black)."""
+    """Rows of numbers, as many and as large as the model takes.
+
+    The digits are images of 8 x 8 pixels, row by row, each pixel from 0 (white) to 16 (black).
+    """
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"instances": [EXAMPLE_ROW]}]}
     )
 
     instances: list[Row]
+    model: str | None = Field(
+        default=None, description="Name of a classifier; the first one if left out."
+    )
 
 
 def request_schema(max_batch: int) -> type[PredictRequest]:
@@ -50,10 +53,10 @@ def request_schema(max_batch: int) -> type[PredictRequest]:
 
 
 class Prediction(BaseModel):
-    """The likeliest digit, and the probability of each digit from 0 to 9."""
+    """The likeliest class, and the probability of each class from 0 on."""
 
-    label: int = Field(ge=0, lt=CLASSES)
-    probabilities: list[float] = Field(min_length=CLASSES, max_length=CLASSES)
+    label: int = Field(ge=0)
+    probabilities: list[float]
 
 
 class PredictResponse(BaseModel):
@@ -84,10 +87,28 @@ class Health(BaseModel):
     status: str = "ok"
 
 
+class Refused(BaseModel):
+    """A version that the registry wants served, and why it is not."""
+
+    version: str
+    reason: str
+
+
+class ModelState(BaseModel):
+    """A configured model: what is served, what is refused, and why there is nothing newer."""
+
+    name: str
+    version: str | None = None
+    refused: Refused | None = None
+    reason: str | None = None
+
+
 class Readiness(BaseModel):
-    """Whether requests should be sent here, and why not."""
+    """Whether requests should be sent here, and why not; ``model`` is the first of ``models``."""
 
     status: str
     reason: str | None = None
     model: str
     version: str | None = None
+    models: list[ModelState]
+    registry: str

@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dynaconf import Dynaconf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from service.errors import SettingsInvalidError
+from service.package import NAME_PATTERN
 
 PREFIX = "KINDLING_SERVICE"
+
+
+def _names(value: object) -> object:
+    """``"digits, text"`` as a tuple."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(re.fullmatch(NAME_PATTERN, name) for name in names):
+        raise ValueError("a name has letters, digits, dots, dashes and underscores, up to 63")
+    if len(set(names)) < len(names):
+        raise ValueError("a name is there twice")
+    return names
+
+
+def _address(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError("must be http(s)://HOST[:PORT][/PATH], with user and password apart")
+    _ = urlsplit(value).port
+    return value.rstrip("/")
 
 
 class Settings(BaseModel):
@@ -19,13 +51,44 @@ class Settings(BaseModel):
     # `model_` is pydantic's own prefix, and a fair name for our fields.
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    model_dir: Path = Field(
-        default=Path("/opt/model"), description="Folder with model.onnx and model.json."
-    )
-    model_name: str = Field(
-        default="digits",
+    models: Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_distinct)] = Field(
+        default=("digits",),
         min_length=1,
-        description="Name the model must have; label of its metrics.",
+        max_length=16,
+        description="Names of the registered models to serve, separated by commas.",
+    )
+    registry_uri: Annotated[str, AfterValidator(_address)] = Field(
+        default="",
+        description="Address of the MLflow server; empty: only the copies in cache_dir are served.",
+    )
+    registry_username: str = Field(
+        default="", pattern="^[^:]*$", description="User at the registry; empty: none."
+    )
+    registry_password: SecretStr = Field(
+        default=SecretStr(""), description="The user's password. Never logged."
+    )
+    model_alias: str = Field(
+        default="champion",
+        pattern=f"^{NAME_PATTERN}$",
+        description="The alias whose version is served.",
+    )
+    poll_seconds: float = Field(
+        default=2.0, ge=0.05, le=3600, description="Between two looks at the registry, about."
+    )
+    registry_seconds: float = Field(
+        default=5.0, gt=0, le=600, description="Time in which the registry must answer one call."
+    )
+    cache_dir: Path = Field(
+        default=Path("/var/cache/models"), description="Folder for copies of what is served."
+    )
+    max_model_bytes: int = Field(
+        default=268_435_456, ge=1024, description="Most bytes in one file of a model."
+    )
+    check_seconds: float = Field(
+        default=20.0, ge=1, le=3600, description="CPU time in which a new model must open and run."
+    )
+    check_memory_mb: int = Field(
+        default=512, ge=16, description="Memory that opening and running a new model may take."
     )
     # Not `host` and `port`: a platform may set those names for the address of a service.
     listen_host: str = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104
@@ -37,13 +100,17 @@ class Settings(BaseModel):
     body_seconds: float = Field(
         default=10.0, gt=0, le=600, description="Time in which a request's body must arrive."
     )
+    request_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        le=600,
+        description="Time that a request may wait and compute before the service answers 504.",
+    )
     # Each may hold a body of `max_body_bytes`: together they must fit the pod's memory.
     max_in_flight: int = Field(
-        default=64, ge=1, description="Predictions at once before the service answers 503."
+        default=64, ge=1, description="Requests at once before the service answers 503."
     )
-    inference_workers: int = Field(
-        default=1, ge=1, le=64, description="Threads that run the model."
-    )
+    inference_workers: int = Field(default=1, ge=1, le=64, description="Threads that run models.")
     intra_op_threads: int = Field(
         default=1, ge=1, le=64, description="Threads within one inference."
     )
@@ -63,8 +130,12 @@ def load_settings() -> Settings:
 
     Raises SettingsInvalidError naming every variable that is unknown or has a bad value.
     """
-    source = Dynaconf(envvar_prefix=PREFIX, settings_files=[])
-    values: dict[str, Any] = {name.lower(): value for name, value in source.as_dict().items()}
+    source = Dynaconf(envvar_prefix=PREFIX, settings_files=[], auto_cast=False)
+    # As they stand there: a password of digits is no number.
+    values: dict[str, Any] = {
+        name.lower(): os.environ.get(f"{PREFIX}_{name}", value)
+        for name, value in source.as_dict().items()
+    }
     try:
         return Settings(**values)
     except ValidationError as error:

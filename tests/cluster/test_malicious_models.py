@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import graphs
+import model_graphs as graphs
 import pytest
 from cluster_load import Load
 from conftest import Cluster, eventually

@@ -1,4 +1,4 @@
-"""A model trained once, the app around it in this process, and the real server in another."""
+"""A trained model, a registry, the app in this process, the real server in another."""
 
 from __future__ import annotations
 
@@ -8,68 +8,115 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+from fake_registry import FakeRegistry, digests
 from fastapi.testclient import TestClient
 
 from pipeline import digits
+from service.__main__ import assemble
 from service.app import create_app
-from service.model import Model, OnnxModel
+from service.copies import Copies
+from service.loader import open_runner, read_descriptor
+from service.metrics import Metrics
+from service.models import Models, Served
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+VERSION = "3"
 
 
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a trained model."""
-    folder = tmp_path_factory.mktemp("model")
-    digits.write(folder)
+def package_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of the trained digits model, and a few held-out rows."""
+    folder = tmp_path_factory.mktemp("package")
+    digits.write_package(folder)
     return folder
 
 
-@pytest.fixture
-def model(model_dir: Path) -> OnnxModel:
+@pytest.fixture(scope="session")
+def package(package_dir: Path) -> dict[str, bytes]:
+    """The files of the trained model."""
+    return {name: (package_dir / name).read_bytes() for name in ("model.json", "model.onnx")}
+
+
+@pytest.fixture(scope="session")
+def served(package_dir: Path) -> Served:
     """The trained model, loaded."""
-    model = OnnxModel(model_dir, name="digits")
-    model.load()
-    return model
+    descriptor = read_descriptor(package_dir, "digits")
+    runner = open_runner(package_dir, descriptor, intra_op_threads=1)
+    return Served("digits", VERSION, descriptor, runner)
 
 
 @pytest.fixture
-def holdout(model_dir: Path) -> dict[str, Any]:
+def holdout(package_dir: Path) -> dict[str, Any]:
     """A few held-out rows as a request, and their labels."""
-    content: dict[str, Any] = json.loads((model_dir / "holdout.json").read_text())
+    content: dict[str, Any] = json.loads((package_dir / "holdout.json").read_text())
     return content
 
 
 @pytest.fixture
-def make_client(model: Model) -> Iterator[Callable[..., TestClient]]:
-    """Makes clients of an app around any model, with any settings."""
-    opened: list[TestClient] = []
+def cache_dir(tmp_path: Path, package: dict[str, bytes]) -> Path:
+    """A folder with a copy of the trained model, as the service keeps it."""
+    return keep_copy(tmp_path / "cache", "digits", VERSION, package)
 
-    def make(served: Model = model, **settings: Any) -> TestClient:
-        app = create_app(Settings(**settings), served)
-        client = TestClient(app, raise_server_exceptions=False)
-        client.__enter__()
-        opened.append(client)
-        return client
 
-    yield make
-    for client in opened:
-        client.__exit__(None, None, None)
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    """A registry without models."""
+    with FakeRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def make_client(served: Served) -> Iterator[Callable[..., TestClient]]:
+    """Makes clients of an app around any loaded models, with any settings."""
+    with ExitStack() as stack:
+
+        def make(*models: Served, **settings: Any) -> TestClient:
+            held = Models([model.name for model in models or (served,)])
+            metrics = Metrics(held.names)
+            for model in models or (served,):
+                held.put(model)
+                metrics.served(model.name, model.version, model.descriptor.accuracy)
+            return client_of(create_app(Settings(**settings), held, metrics=metrics), stack)
+
+        yield make
 
 
 @pytest.fixture
 def client(make_client: Callable[..., TestClient]) -> TestClient:
-    """A client of an app with the trained model and the default settings, ready."""
-    client = make_client()
-    wait_until(lambda: client.get("/ready").status_code == 200, "the app is ready")
-    return client
+    """A client of an app with the trained model and the default settings."""
+    return make_client()
+
+
+@pytest.fixture
+def follow(registry: FakeRegistry, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
+    """Makes clients of apps that follow ``registry``, in this process, with any settings."""
+    with ExitStack() as stack:
+        yield partial(follow_with, registry, stack, cache_dir=tmp_path / "cache")
+
+
+def follow_with(registry: FakeRegistry, stack: ExitStack, **settings: Any) -> TestClient:
+    """A client of an app that follows ``registry`` until ``stack`` is left."""
+    values = {
+        "registry_uri": registry.url,
+        "poll_seconds": 0.05,
+        "registry_seconds": 1,
+        "check_seconds": 5,
+    }
+    return client_of(assemble(Settings(**values | settings)).config.app, stack)
+
+
+def client_of(app: Any, stack: ExitStack) -> TestClient:
+    """A client of ``app``, which runs until ``stack`` is left."""
+    return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 
 
 @dataclass
@@ -86,15 +133,15 @@ class Server:
 
 
 @pytest.fixture
-def serve(model_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers with any settings; a free port, ready when returned.
+def serve(cache_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers with any settings; a free port, a copy of the model, ready when returned.
 
     ``program``, what Python is to run, stands in for the service as it is.
     """
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(program: Sequence[str] = ("-m", "service"), **settings: object) -> Server:
-        values = {"model_dir": model_dir, "listen_host": "127.0.0.1", "listen_port": 0, **settings}
+        values = {"cache_dir": cache_dir, "listen_host": "127.0.0.1", "listen_port": 0, **settings}
         environment = {f"KINDLING_SERVICE_{key.upper()}": str(v) for key, v in values.items()}
         log = tmp_path / "server.log"
         with log.open("wb") as out:
@@ -107,8 +154,8 @@ def serve(model_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
             )
         processes.append(process)
         marker = "http://127.0.0.1:"
-        wait_until(lambda: marker in log.read_text(), "the server listens", log)
-        port = log.read_text().split(marker)[1].split()[0]
+        wait_until(lambda: f"on {marker}" in log.read_text(), "the server listens", log)
+        port = log.read_text().split(f"on {marker}")[1].split()[0]
         url = f"{marker}{port}"
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, "the server is ready", log)
         return Server(process, url, log)
@@ -118,6 +165,16 @@ def serve(model_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         if process.poll() is None:
             process.kill()
         process.wait(10)
+
+
+def keep_copy(cache: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
+    """Put a copy of a model into ``cache``, as the service would."""
+    copies = Copies(cache)
+    workspace = copies.workspace(name)
+    for file, content in files.items():
+        (workspace / file).write_bytes(content)
+    copies.note(name, copies.keep(name, version, digests(files), workspace))
+    return cache
 
 
 def wait_until(condition: Callable[[], bool], what: str, log: Path | None = None) -> None:

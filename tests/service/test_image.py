@@ -11,8 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import ROOT, Server
+import httpx2 as httpx
+from conftest import ROOT, Server, wait_until
+from fake_registry import FakeRegistry
+from model_graphs import package
 
+from service.schemas import EXAMPLE_ROW
 from service.settings import Settings
 
 Serve = Callable[..., Server]
@@ -89,3 +93,62 @@ def test_no_layer_of_the_base_is_in_the_image_and_programs_are_still_found() -> 
     path = re.findall(r" PATH=(\S+)", variables)[0].split(":")
     assert path[:2] == ["/opt/venv/bin", "/usr/local/bin"]
     assert {"/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"} < set(path)
+
+
+# Runs the service or the check, and says at the end which modules it has.
+MODULES = """
+import sys
+from {module} import main
+code = main({arguments})
+with open({out!r}, "w") as file:
+    file.write("\\n".join(name for name, module in sys.modules.items() if name != "__main__"
+                          and getattr(module, "__file__", None)))
+sys.exit(code)
+"""
+
+
+def test_all_that_is_imported_while_serving_is_there_as_bytecode(
+    serve: Serve, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    (line,) = [line for line in instructions() if line.startswith("ARG START=")]
+    code = line.removeprefix("ARG START=").strip('"')
+    compiled = {"codecs", *modules(f"{code}; import sys; print(*sys.modules, sep=chr(10))")}
+    out = tmp_path / "modules"
+    program = MODULES.format(module="service.__main__", arguments="", out=str(out))
+    server = serve(("-c", program), registry_uri=registry.url, poll_seconds=0.1, drain_seconds=0)
+    registry.publish("digits", package(1))
+    for path in ("docs", "metrics", "openapi.json", "nothing", "v1/models"):
+        httpx.get(f"{server.url}/{path}")
+    httpx.post(f"{server.url}/predict", json={"instances": [EXAMPLE_ROW]})
+    wait_until(lambda: httpx.get(f"{server.url}/ready").json()["version"] == "1", "it follows")
+    server.process.terminate()
+    assert server.process.wait(20) == 0
+    # A small one that the framework imports with the first request, and calls its own.
+    late = {"fastapi.telemetry._runtime"}
+    assert set(out.read_text().split()) - compiled <= late
+    for name, content in package(1).items():
+        (tmp_path / name).write_bytes(content)
+    arguments = repr([str(tmp_path), "digits"])
+    program = MODULES.format(module="service.check", arguments=arguments, out="/dev/stdout")
+    assert set(modules(program)) - compiled == set()
+
+
+def modules(program: str) -> list[str]:
+    """The names that a program prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=60
+    )
+    return done.stdout.decode().split()
+
+
+def test_the_folder_for_copies_belongs_to_who_serves() -> None:
+    folder = Settings().cache_dir
+    (line,) = [line for line in instructions() if f"mkdir -p {folder}" in line]
+    (user,) = [line.split()[1] for line in last_stage() if line.startswith("USER ")]
+    assert f"chown {user} {folder}" in line
+
+
+def test_the_image_has_nothing_of_the_pipeline_and_no_model() -> None:
+    ignored = (ROOT / "service" / "Dockerfile.dockerignore").read_text().split()
+    assert ignored == ["*", "!service/*.py", "!service/requirements.txt"]
+    assert not [line for line in instructions() if "pipeline" in line or "/opt/model" in line]

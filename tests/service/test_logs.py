@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx2 as httpx
 from conftest import Server, wait_until
+from fake_registry import FakeRegistry
 
 from service.schemas import EXAMPLE_ROW
+from service.settings import Settings
 
 Serve = Callable[..., Server]
 
@@ -17,15 +19,17 @@ FAILING = """
 import sys
 from service import __main__ as command
 
-class Failing(command.OnnxModel):
-    def predict(self, rows):
-        if self.metadata is None:
-            return super().predict(rows)
+class Failing:
+    def __init__(self, *_, **__): pass
+    def load(self): pass
+    def warm(self): pass
+    def predict(self, rows, options):
         if len(rows) > 1:
             return None, None
         raise RuntimeError("the model is broken")
 
-command.OnnxModel = Failing
+from service import classifier
+classifier.Classifier = Failing
 sys.exit(command.main())
 """
 
@@ -66,3 +70,19 @@ def test_a_traceback_is_logged_without_what_was_sent(serve: Serve) -> None:
 def tracebacks(server: Server) -> list[list[dict[str, Any]]]:
     """The exceptions that the server logged, each with those that it came from."""
     return [line["exception"] for line in server.log_lines() if "exception" in line]
+
+
+def test_the_registrys_password_is_nowhere(
+    serve: Serve, registry: FakeRegistry, package: dict[str, bytes]
+) -> None:
+    registry.user, registry.password = "kindling", "in-settings"
+    registry.publish("digits", package)
+    access = {"registry_username": "kindling", "registry_password": "wrong-in-settings"}
+    server = serve(registry_uri=registry.url, log_level="debug", poll_seconds=0.1, **access)
+    wait_until(lambda: "401" in httpx.get(f"{server.url}/ready").text, "it has asked", server.log)
+    wait_until(lambda: "registry unreachable" in server.log.read_text(), "it says so", server.log)
+    for page in ("ready", "metrics", "openapi.json"):
+        assert "in-settings" not in httpx.get(f"{server.url}/{page}").text
+    assert server.log_lines()
+    assert "in-settings" not in server.log.read_text()
+    assert "in-settings" not in repr(Settings(**access))

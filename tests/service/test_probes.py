@@ -1,127 +1,67 @@
-"""/health, /ready, /metrics, /docs and the errors around them."""
+"""/health, /ready, /docs and the errors around them."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import wait_until
+from fake_registry import FakeRegistry
 from fastapi.testclient import TestClient
+from model_graphs import package
 
-from service.errors import ModelInvalidError, ServiceError
-from service.metrics import STATUSES, Metrics
-from service.model import OnnxModel
+from service.copies import Copies
 from service.schemas import EXAMPLE_ROW
 
 
 def test_alive_but_not_ready_while_the_model_loads(
-    make_client: Callable[..., TestClient], model_dir: Path, monkeypatch: pytest.MonkeyPatch
+    follow: Callable[..., TestClient], registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, go_on = OnnxModel(model_dir, name="digits"), threading.Event()
-    load = model.load
-    monkeypatch.setattr(model, "load", lambda: (go_on.wait(10), load()))
-    client = make_client(model)
+    go_on = threading.Event()
+    monkeypatch.setattr(Copies, "current", lambda *_: go_on.wait(10) and None)
+    registry.publish("digits", package())
+    client = follow()
     try:
         assert client.get("/health").json() == {"status": "ok"}
         ready = client.get("/ready")
         assert (ready.status_code, ready.json()["reason"]) == (503, "the model is loading")
         refused = client.post("/predict", json={"instances": [EXAMPLE_ROW]})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
+        assert refused.headers["retry-after"] == "1"
     finally:
         go_on.set()
     wait_until(lambda: client.get("/ready").status_code == 200, "the app is ready")
-    assert client.get("/ready").json()["status"] == "ready"
+    assert client.get("/ready").json() == {
+        "status": "ready",
+        "reason": None,
+        "model": "digits",
+        "version": "1",
+        "models": [{"name": "digits", "version": "1", "refused": None, "reason": None}],
+        "registry": "reachable",
+    }
 
 
 def test_a_model_that_does_not_load_is_the_reason_for_not_being_ready(
-    make_client: Callable[..., TestClient], tmp_path: Path
+    follow: Callable[..., TestClient], registry: FakeRegistry
 ) -> None:
-    client = make_client(OnnxModel(tmp_path, name="digits"))
+    registry.publish("digits", package(format=2))
+    client = follow()
     wait_until(lambda: "loading" not in client.get("/ready").text, "loading has failed")
     ready = client.get("/ready")
     assert ready.status_code == 503
-    assert "model.json cannot be read: No such file" in ready.json()["reason"]
+    reason = "model.json is not valid: format"
+    assert ready.json()["reason"] == f"digits: version 1 is refused: {reason}"
+    assert ready.json()["models"] == [
+        {
+            "name": "digits",
+            "version": None,
+            "refused": {"version": "1", "reason": reason},
+            "reason": None,
+        }
+    ]
     assert client.get("/health").status_code == 200
-
-
-def damage(folder: Path, **changes: Any) -> None:
-    """Change keys of model.json."""
-    path = folder / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sha256": "0" * 64}, "has sha256"),
-        ({"name": "letters"}, "is of model 'letters', not 'digits'"),
-        ({"input_shape": [None, 784]}, "has input shape"),
-        ({"accuracy": "good"}, "is not valid: accuracy"),
-    ],
-)
-def test_a_model_that_is_not_what_its_metadata_says_is_refused(
-    model_dir: Path, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_dir, folder)
-    damage(folder, **changes)
-    model = OnnxModel(folder, name="digits")
-    with pytest.raises(ModelInvalidError, match=re.escape(message)):
-        model.load()
-    assert model.metadata is None
-
-
-def test_metrics_count_by_status_and_tell_the_accuracy(
-    client: TestClient, model: OnnxModel
-) -> None:
-    client.post("/predict", json={"instances": [EXAMPLE_ROW]})
-    client.post("/predict", json={"instances": "x"})
-    client.get("/predict")
-    text = client.get("/metrics").text
-    assert 'llm_requests_total{model="digits",status="200"} 1.0' in text
-    assert 'llm_requests_total{model="digits",status="422"} 1.0' in text
-    assert 'llm_requests_total{model="digits",status="405"} 1.0' in text
-    assert 'llm_requests_total{model="digits",status="500"} 0.0' in text
-    assert 'llm_request_latency_seconds_count{model="digits"} 1.0' in text
-    assert "http_requests_in_flight 0.0" in text
-    assert model.metadata is not None
-    labels = f'{{model="digits",version="{model.metadata.version}"}}'
-    assert f"model_accuracy{labels} {model.metadata.accuracy}" in text
-
-
-@pytest.mark.parametrize(
-    ("status", "timed"),
-    [(200, 1), (500, 1), (405, 0), (408, 0), (413, 0), (422, 0), (499, 0), (503, 0)],
-)
-def test_only_what_was_not_refused_is_timed(status: int, timed: int) -> None:
-    metrics = Metrics("digits")
-    metrics.prediction_answered(status, 0.5)
-    count = metrics.registry.get_sample_value
-    labels = {"model": "digits"}
-    assert count("llm_requests_total", {**labels, "status": str(status)}) == 1
-    assert count("llm_request_latency_seconds_count", labels) == timed
-
-
-def test_every_documented_answer_is_counted_under_its_own_status(client: TestClient) -> None:
-    answers = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
-    assert {int(status) for status in answers} <= STATUSES
-    assert {error.status_code for error in ServiceError.__subclasses__()} <= STATUSES
-
-
-def test_nothing_a_client_sends_becomes_a_label(client: TestClient) -> None:
-    before = client.get("/metrics").text.count("\n")
-    for path in ("/nothing", "/predict/7", "/predict?model=7"):
-        client.post(path, json={"model": "seven"})
-    client.request("BREW", "/predict")
-    after = client.get("/metrics").text
-    assert after.count("\n") == before
-    assert "seven" not in after
 
 
 def test_docs_load_nothing_from_elsewhere(client: TestClient) -> None:

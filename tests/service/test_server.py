@@ -93,13 +93,15 @@ def test_a_second_sigterm_cuts_the_drain_short(serve: Serve) -> None:
     assert server.process.wait(30) == 0
 
 
-def test_loading_a_model_leaves_no_trace_on_disk(tmp_path: Path, model_dir: Path) -> None:
+def test_loading_a_model_leaves_no_trace_on_disk(tmp_path: Path, package_dir: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "CI"}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     environment.pop("ORT_DISABLE_TELEMETRY", None)
     code = (
-        "import pathlib; from service.model import OnnxModel;"
-        f"OnnxModel(pathlib.Path({str(model_dir)!r}), name='digits').load()"
+        "import pathlib; from service import loader;"
+        f"folder = pathlib.Path({str(package_dir)!r});"
+        "descriptor = loader.read_descriptor(folder, 'digits');"
+        "loader.open_runner(folder, descriptor, intra_op_threads=1)"
     )
     subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, env=environment, check=True)
     assert list(tmp_path.iterdir()) == []

@@ -19,12 +19,37 @@ def test_defaults_hold_when_nothing_is_set() -> None:
 
 def test_variables_override_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KINDLING_SERVICE_MAX_BATCH", "8")
-    monkeypatch.setenv("KINDLING_SERVICE_MODEL_DIR", "/somewhere/else")
+    monkeypatch.setenv("KINDLING_SERVICE_CACHE_DIR", "/somewhere/else")
+    monkeypatch.setenv("KINDLING_SERVICE_MODELS", "digits, text")
     monkeypatch.setenv("KINDLING_SERVICE_DRAIN_SECONDS", "0.5")
     settings = load_settings()
     assert settings.max_batch == 8
-    assert settings.model_dir == Path("/somewhere/else")
+    assert settings.cache_dir == Path("/somewhere/else")
     assert settings.drain_seconds == 0.5
+    assert settings.models == ("digits", "text")
+
+
+@pytest.mark.parametrize(
+    "password", ["12345", "0x1F", "true", "1e3", "['a']", "{a=1}", "@none", "@format {env}", " a "]
+)
+def test_a_password_is_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("KINDLING_SERVICE_REGISTRY_PASSWORD", password)
+    settings = load_settings()
+    assert settings.registry_password.get_secret_value() == password
+    assert password not in repr(settings)
+
+
+@pytest.mark.parametrize("names", ["", "a,", "a,a", "../a", "a/b", ".a", "a b", "a" * 64])
+def test_names_that_cannot_be_folders_are_refused(
+    monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    monkeypatch.setenv("KINDLING_SERVICE_MODELS", names)
+    with pytest.raises(SettingsInvalidError, match="KINDLING_SERVICE_MODELS: "):
+        load_settings()
+
+
+def test_a_request_under_way_when_a_drain_ends_is_finished() -> None:
+    assert Settings().request_seconds < Settings().shutdown_seconds
 
 
 def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 LIBRARIES = (
     "dynaconf", "fastapi", "httptools", "numpy", "onnxruntime", "prometheus_client", "pydantic",
-    "starlette", "structlog", "uvicorn",
+    "sentencepiece", "starlette", "structlog", "uvicorn",
 )  # fmt: skip
 NOT_STOPPED = 7
 

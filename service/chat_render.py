@@ -1,0 +1,95 @@
+"""A turn as OpenAI's API shows it: one answer, or a stream of events."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.types import Scope
+
+from service.chat_answers import (
+    AnswerMessage,
+    ChatCompletion,
+    ChatCompletionChunk,
+    Choice,
+    ChunkChoice,
+    Delta,
+    Usage,
+)
+from service.chat_turn import Turn
+from service.errors import ClientGoneError, ServiceError
+from service.metrics import Metrics
+from service.observed import ended_with
+from service.schemas import Problem, ProblemResponse
+from service.text_generation import FinishReason
+
+
+def completion(turn: Turn, text: str) -> ChatCompletion:
+    """The answer to a request that asked for no stream."""
+    reason = turn.generation.finish_reason
+    assert reason is not None
+    message = AnswerMessage(content=text)
+    choice = Choice(message=message, finish_reason=reason)
+    return ChatCompletion(**_head(turn), choices=[choice], usage=_usage(turn))
+
+
+async def events(
+    turn: Turn, metrics: Metrics, scope: Scope, *, include_usage: bool
+) -> AsyncIterator[str]:
+    """The events of a stream: a role, pieces of text, a reason to finish, the usage if wanted.
+
+    An error on the way is an event too, and the last.
+    """
+    head = {**_head(turn), "object": "chat.completion.chunk"}
+    if include_usage:
+        head["usage"] = None
+
+    def chunk(delta: Delta, finish_reason: FinishReason | None = None) -> str:
+        choice = ChunkChoice(index=0, delta=delta, finish_reason=finish_reason)
+        return _event(ChatCompletionChunk(**head, choices=[choice]))
+
+    # If nothing else is said, the client did not stay to the end.
+    ended_with(scope, ClientGoneError.status_code)
+    yield chunk(Delta(role="assistant", content=""))
+    try:
+        async with aclosing(turn.pieces(metrics)) as pieces:
+            async for piece in pieces:
+                if piece:
+                    yield chunk(Delta(content=piece))
+    except ServiceError as error:
+        ended_with(scope, error.status_code)
+        problem = Problem(code=error.code, message=error.message, field=error.field)
+        yield _event(ProblemResponse(error=problem))
+        return
+    yield chunk(Delta(), turn.generation.finish_reason)
+    if include_usage:
+        yield _event(ChatCompletionChunk(**{**head, "usage": _usage(turn)}, choices=[]))
+    ended_with(scope, 200)
+    yield "data: [DONE]\n\n"
+
+
+def _head(turn: Turn) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "created": int(time.time()),
+        "model": turn.served.name,
+        "system_fingerprint": f"{turn.served.name}-{turn.served.version}",
+    }
+
+
+def _usage(turn: Turn) -> Usage:
+    generation = turn.generation
+    return Usage(
+        prompt_tokens=generation.prompt_tokens,
+        completion_tokens=generation.completion_tokens,
+        total_tokens=generation.prompt_tokens + generation.completion_tokens,
+    )
+
+
+def _event(content: BaseModel) -> str:
+    # What is not set is not there: a chunk tells only what is new.
+    return f"data: {content.model_dump_json(exclude_unset=True)}\n\n"

@@ -1,0 +1,96 @@
+"""Copies of the models on disk, so that a restart needs no registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from service.digests import Digests, folder_name, matches, parse_digests
+from service.errors import ModelInvalidError, ModelRefusedError
+from service.package import VERSION_PATTERN
+
+_NOTE = "current.json"
+_NEW = ".new-"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A version whose files are in ``folder``, with the digests that they were checked against."""
+
+    version: str
+    digests: Digests
+    folder: Path
+
+
+class _Note(BaseModel):
+    version: Annotated[str, Field(pattern=f"^{VERSION_PATTERN}$")]
+    sha256: Digests
+
+
+class Copies:
+    """The folder ``root``: a folder for each model, in it one for each version kept. All blocks."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def current(self, name: str) -> Copy | None:
+        """The copy last noted, if any. Raises ModelInvalidError if it is not what it was."""
+        try:
+            note = _Note.model_validate_json((self._root / name / _NOTE).read_bytes())
+            digests = parse_digests(json.dumps(note.sha256))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError, ModelRefusedError):
+            raise ModelInvalidError(f"{_NOTE} of the copy cannot be read") from None
+        copy = self.find(name, note.version, digests)
+        if copy is None:
+            raise ModelInvalidError(f"the copy of version {note.version} is damaged")
+        return copy
+
+    def find(self, name: str, version: str, digests: Digests) -> Copy | None:
+        """The copy of this version, if there is one and its content is still right."""
+        copy = self._copy(name, version, digests)
+        return copy if matches(copy.folder, digests) else None
+
+    def workspace(self, name: str) -> Path:
+        """A new folder to download into. What an earlier process left of its own goes."""
+        folder = self._root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{_NEW}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
+
+    def keep(self, name: str, version: str, digests: Digests, workspace: Path) -> Copy:
+        """Make the checked content of ``workspace`` the copy of this version."""
+        copy = self._copy(name, version, digests)
+        discard(copy.folder)
+        workspace.rename(copy.folder)
+        return copy
+
+    def note(self, name: str, copy: Copy) -> None:
+        """Make ``copy`` the one that a restart serves, and keep just one more beside it."""
+        folder = self._root / name
+        note = {"version": copy.version, "folder": copy.folder.name, "sha256": copy.digests}
+        new = folder / f"{_NEW}{_NOTE}"
+        new.write_text(json.dumps(note), encoding="utf-8")
+        new.replace(folder / _NOTE)
+        # The time of the folder is the time when it was last served.
+        os.utime(copy.folder)
+        others = [path for path in folder.glob("[!.]*/") if path != copy.folder]
+        for older in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
+            discard(older)
+
+    def _copy(self, name: str, version: str, digests: Digests) -> Copy:
+        return Copy(version, digests, self._root / name / folder_name(version, digests))
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)

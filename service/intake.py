@@ -1,0 +1,104 @@
+"""The way of one version from the registry, or from disk, to a model that can be served."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from service.copies import Copies, Copy, discard
+from service.digests import Digests, check_files, parse_digests
+from service.errors import ModelInvalidError, ModelUnavailableError
+from service.loader import open_runner, read_descriptor
+from service.models import Served
+from service.package import DESCRIPTOR_FILE
+from service.registry import Registry
+from service.settings import Settings
+from service.trial import try_model
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A version and the content that it must have."""
+
+    version: str
+    digests: Digests
+
+    @classmethod
+    def parse(cls, version: str, tag: str | None) -> Self:
+        """The version with the content that its tag promises. Raises ModelRefusedError."""
+        return cls(version, parse_digests(tag))
+
+
+class Intake:
+    """Downloads, checks, loads and keeps; what is served meanwhile is not touched."""
+
+    def __init__(self, copies: Copies, settings: Settings) -> None:
+        self._copies = copies
+        self._settings = settings
+
+    async def bring(self, registry: Registry, name: str, wanted: Wanted) -> Served:
+        """A version ready to be served, with a copy that a restart finds.
+
+        Raises ModelRefusedError or ModelInvalidError if it can never be, ModelUnavailableError or
+        RegistryUnreachableError if not now.
+        """
+        find = self._copies.find
+        copy = await asyncio.to_thread(find, name, wanted.version, wanted.digests)
+        if copy is None:
+            copy = await self._checked(registry, name, wanted)
+        try:
+            served = await self.load(name, copy)
+        except ModelInvalidError:
+            await asyncio.to_thread(discard, copy.folder)
+            raise
+        try:
+            await asyncio.to_thread(self._copies.note, name, copy)
+        except OSError as error:
+            _log.warning("copy not noted", model=name, reason=error.strerror)
+        return served
+
+    async def load(self, name: str, copy: Copy) -> Served:
+        """The model in ``copy``, warm. Raises ModelInvalidError, ModelUnavailableError."""
+        try:
+            return await asyncio.to_thread(self._load, name, copy)
+        except MemoryError:
+            raise ModelUnavailableError("there is not enough memory to load it") from None
+
+    def _load(self, name: str, copy: Copy) -> Served:
+        descriptor = read_descriptor(copy.folder, name)
+        threads = self._settings.intra_op_threads
+        runner = open_runner(copy.folder, descriptor, intra_op_threads=threads)
+        return Served(name, copy.version, descriptor, runner)
+
+    async def _checked(self, registry: Registry, name: str, wanted: Wanted) -> Copy:
+        try:
+            workspace = await asyncio.to_thread(self._copies.workspace, name)
+            try:
+                await self._download(registry, name, wanted, workspace)
+                await try_model(workspace, name, self._settings)
+                keep = self._copies.keep
+                return await asyncio.to_thread(
+                    keep, name, wanted.version, wanted.digests, workspace
+                )
+            finally:
+                discard(workspace)
+        except OSError as error:
+            raise ModelUnavailableError(
+                f"there is no place for a copy of it: {error.strerror}"
+            ) from None
+
+    async def _download(
+        self, registry: Registry, name: str, wanted: Wanted, workspace: Path
+    ) -> None:
+        root = await registry.artifact_root(name, wanted.version)
+        # It tells the kind, and so which other files there may be.
+        await registry.download(root, DESCRIPTOR_FILE, wanted.digests, workspace)
+        check_files(wanted.digests, read_descriptor(workspace, name).kind)
+        for file in sorted(set(wanted.digests) - {DESCRIPTOR_FILE}):
+            await registry.download(root, file, wanted.digests, workspace)

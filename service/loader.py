@@ -1,0 +1,42 @@
+"""From a folder with a package to a model that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from service.package import DESCRIPTOR_FILE, Descriptor, parse_descriptor, read_file
+
+
+class Runner(Protocol):
+    """What every kind of model has."""
+
+    def load(self) -> None:
+        """Open the files; blocks. Raises ModelInvalidError."""
+
+    def warm(self) -> None:
+        """Run once; blocks. Raises ModelInvalidError."""
+
+
+def read_descriptor(folder: Path, name: str) -> Descriptor:
+    """The descriptor in ``folder``. Raises ModelInvalidError."""
+    return parse_descriptor(read_file(folder, DESCRIPTOR_FILE), name)
+
+
+def open_runner(folder: Path, descriptor: Descriptor, *, intra_op_threads: int) -> Runner:
+    """The model in ``folder``, loaded and warm; blocks. Raises ModelInvalidError."""
+    runner = _runner(folder, descriptor, intra_op_threads)
+    runner.load()
+    runner.warm()
+    return runner
+
+
+def _runner(folder: Path, descriptor: Descriptor, threads: int) -> Runner:
+    # Imported here: the check of a classifier has no use for the libraries of text.
+    if descriptor.kind == "text-generator":
+        from service.text import TextGenerator
+
+        return TextGenerator(folder, descriptor, intra_op_threads=threads)
+    from service.classifier import Classifier
+
+    return Classifier(folder, descriptor, intra_op_threads=threads)

@@ -1,0 +1,89 @@
+"""What a model's package says of itself: model.json, and the files that belong to each kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.errors import ModelInvalidError
+
+Kind = Literal["classifier", "text-generator"]
+
+DESCRIPTOR_FILE = "model.json"
+GRAPH_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.model"
+FILES: dict[Kind, frozenset[str]] = {
+    "classifier": frozenset({DESCRIPTOR_FILE, GRAPH_FILE}),
+    "text-generator": frozenset({DESCRIPTOR_FILE, GRAPH_FILE, TOKENIZER_FILE}),
+}
+MAX_DESCRIPTOR_BYTES = 65_536
+
+# Names become folders, headers and labels.
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+VERSION_PATTERN = "[1-9][0-9]{0,17}"
+
+_STRICT = ConfigDict(frozen=True, strict=True)
+
+
+class ClassifierPart(BaseModel):
+    """It takes (n, features) numbers in minimum..maximum and knows classes 0..classes-1."""
+
+    model_config = _STRICT
+
+    features: int = Field(ge=1, le=1_000_000)
+    minimum: float = Field(allow_inf_nan=False)
+    maximum: float = Field(allow_inf_nan=False)
+    classes: int = Field(ge=2, le=100_000)
+
+
+class TextPart(BaseModel):
+    """It knows ``vocabulary`` tokens and looks at the last ``context`` of them."""
+
+    model_config = _STRICT
+
+    vocabulary: int = Field(ge=3, le=1_000_000)
+    context: int = Field(ge=1, le=65_536)
+
+
+class Descriptor(BaseModel):
+    """model.json; keys that it does not know are left alone."""
+
+    model_config = _STRICT
+
+    format: Literal[1]
+    name: str = Field(pattern=f"^{NAME_PATTERN}$")
+    kind: Kind
+    accuracy: float = Field(ge=0, le=1, allow_inf_nan=False)
+    classifier: ClassifierPart | None = None
+    text: TextPart | None = None
+
+    @model_validator(mode="after")
+    def _one_part(self) -> Self:
+        parts = (self.classifier is not None, self.text is not None)
+        if parts != (self.kind == "classifier", self.kind == "text-generator"):
+            raise ValueError("the part and the kind do not match")
+        return self
+
+
+def parse_descriptor(content: bytes, name: str) -> Descriptor:
+    """The descriptor in ``content``. Raises ModelInvalidError, also if it is of another model."""
+    try:
+        descriptor = Descriptor.model_validate_json(content)
+    except ValidationError as error:
+        fields = sorted({".".join(map(str, item["loc"])) or "JSON" for item in error.errors()})
+        raise ModelInvalidError(
+            f"{DESCRIPTOR_FILE} is not valid: {', '.join(fields)[:200]}"
+        ) from None
+    if descriptor.name != name:
+        raise ModelInvalidError(f"{DESCRIPTOR_FILE} is of model {descriptor.name}, not {name}")
+    return descriptor
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """One file of the package in ``folder``. Raises ModelInvalidError."""
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelInvalidError(f"{name} cannot be read: {error.strerror}") from None

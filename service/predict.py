@@ -1,0 +1,61 @@
+"""POST /predict: rows in, classes out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+
+from service.body import parse_body, read_body
+from service.models import Models, Served
+from service.observed import answered_by
+from service.package import ClassifierPart
+from service.predictor import Predictor
+from service.rows import to_rows
+from service.schemas import Prediction, PredictResponse, ProblemResponse, request_schema
+from service.settings import Settings
+
+_REFUSALS = (404, 408, 413, 422, 500, 503, 504)
+
+
+def add_predict(app: FastAPI, settings: Settings, models: Models, predictor: Predictor) -> None:
+    """Let classifiers be asked."""
+    schema = request_schema(settings.max_batch)
+
+    @app.post(
+        "/predict",
+        response_model=PredictResponse,
+        responses={status: {"model": ProblemResponse} for status in _REFUSALS},
+        openapi_extra=_json_body(schema.model_json_schema()),
+    )
+    async def predict(request: Request) -> Response:
+        """Classify rows, such as images of handwritten digits."""
+        with predictor.admit():
+            body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
+            asked = parse_body(body, schema)
+            served = models.get(asked.model, "classifier")
+            answered_by(request.scope, served)
+            # `get` found it for its kind, and so for having this part.
+            part = cast(ClassifierPart, served.descriptor.classifier)
+            rows = to_rows(asked.instances, part)
+            labels, probabilities = await predictor.run(partial(served.runner.predict, rows))
+            answer = _answer(served, labels.tolist(), probabilities.astype(float).round(6).tolist())
+        # Already of the documented type: FastAPI would validate every number again.
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _answer(served: Served, labels: list[int], probabilities: list[list[float]]) -> PredictResponse:
+    return PredictResponse(
+        model=served.name,
+        version=served.version,
+        predictions=[
+            Prediction(label=label, probabilities=row)
+            for label, row in zip(labels, probabilities, strict=True)
+        ],
+    )
+
+
+def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": schema, "example": schema["examples"][0]}}
+    return {"requestBody": {"required": True, "content": content}}

@@ -1,0 +1,148 @@
+"""What the service asks of the model registry, MLflow; nothing in the answers is taken on trust."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from service.digests import TAG, Digests
+from service.errors import (
+    AnswerAbsentError,
+    AnswerTooLargeError,
+    ModelRefusedError,
+    ModelUnavailableError,
+    RegistryUnreachableError,
+)
+from service.fetch import Fetcher
+from service.package import DESCRIPTOR_FILE, MAX_DESCRIPTOR_BYTES, VERSION_PATTERN
+
+_API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_MAX_ANSWER_BYTES = 4_194_304
+_MAX_PAGES = 50
+_PAGE = "100"
+# No address of another host, nothing that leads up, nothing that a server may read otherwise.
+_ARTIFACT_URI = re.compile(r"mlflow-artifacts:((?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){1,16})")
+
+
+class _Alias(BaseModel):
+    alias: str
+    version: Annotated[str, Field(pattern=f"^{VERSION_PATTERN}$")]
+
+
+class _Model(BaseModel):
+    name: str
+    aliases: list[_Alias] = []
+
+
+class _Page(BaseModel):
+    registered_models: list[_Model] = []
+    next_page_token: str | None = None
+
+
+class _Tag(BaseModel):
+    key: str
+    value: str = ""
+
+
+class _Version(BaseModel):
+    tags: list[_Tag] = []
+
+
+class _VersionAnswer(BaseModel):
+    model_version: _Version
+
+
+class _UriAnswer(BaseModel):
+    artifact_uri: str
+
+
+_T = TypeVar("_T", bound=BaseModel)
+
+
+class Registry:
+    """The registry that ``fetcher`` asks. Every call may raise RegistryUnreachableError."""
+
+    def __init__(self, fetcher: Fetcher, *, max_model_bytes: int) -> None:
+        self._fetcher = fetcher
+        self._max_model_bytes = max_model_bytes
+
+    async def aliased(self, alias: str, names: Collection[str]) -> dict[str, str]:
+        """The version that bears ``alias``, of each model in ``names`` that has one."""
+        found: dict[str, str] = {}
+        left = set(names)
+        query = {"max_results": _PAGE}
+        for _ in range(_MAX_PAGES):
+            page = await self._ask("registered-models/search", query, _Page)
+            for model in page.registered_models:
+                if model.name in left:
+                    left.remove(model.name)
+                    versions = {item.alias: item.version for item in model.aliases}
+                    found |= {model.name: versions[alias]} if alias in versions else {}
+            if not left or not page.next_page_token:
+                return found
+            query["page_token"] = page.next_page_token
+        raise RegistryUnreachableError(f"its list of models has more than {_MAX_PAGES} pages")
+
+    async def digest_tag(self, name: str, version: str) -> str | None:
+        """The tag of a version that says which files it has; None without such a tag."""
+        query = {"name": name, "version": version}
+        answer = await self._ask("model-versions/get", query, _VersionAnswer)
+        tags = {tag.key: tag.value for tag in answer.model_version.tags}
+        return tags.get(TAG)
+
+    async def artifact_root(self, name: str, version: str) -> str:
+        """The path below which a version's files are. Raises ModelRefusedError."""
+        query = {"name": name, "version": version}
+        answer = await self._ask("model-versions/get-download-uri", query, _UriAnswer)
+        match = _ARTIFACT_URI.fullmatch(answer.artifact_uri)
+        if match is None:
+            raise ModelRefusedError(
+                "its files are not at an mlflow-artifacts:/ address below the registry"
+            )
+        return match[1]
+
+    async def download(self, root: str, name: str, digests: Digests, folder: Path) -> None:
+        """One file below ``root`` into ``folder``. Raises ModelRefusedError, ModelUnavailableError.
+
+        Its content is what ``digests`` say, or it is refused.
+        """
+        limit = MAX_DESCRIPTOR_BYTES if name == DESCRIPTOR_FILE else self._max_model_bytes
+        digest = hashlib.sha256()
+        try:
+            with (folder / name).open("xb") as file:
+
+                def keep(chunk: bytes) -> None:
+                    digest.update(chunk)
+                    # Told apart from what goes wrong with the network.
+                    try:
+                        file.write(chunk)
+                    except OSError as error:
+                        raise _not_kept(name, error) from None
+
+                await self._fetcher.get(f"{_ARTIFACTS}{root}/{name}", {}, keep, limit=limit)
+        except AnswerTooLargeError:
+            raise ModelRefusedError(f"its {name} has more than {limit} bytes") from None
+        except AnswerAbsentError:
+            raise ModelRefusedError(f"the registry holds no {name} of it") from None
+        except OSError as error:
+            raise _not_kept(name, error) from None
+        if digest.hexdigest() != digests[name]:
+            raise ModelRefusedError(f"its {name} is not the one whose SHA-256 its tag {TAG} has")
+
+    async def _ask(self, call: str, query: dict[str, str], kind: type[_T]) -> _T:
+        content = bytearray()
+        await self._fetcher.get(f"{_API}/{call}", query, content.extend, limit=_MAX_ANSWER_BYTES)
+        try:
+            return kind.model_validate_json(bytes(content))
+        except ValidationError:
+            raise RegistryUnreachableError(f"its answer to {call} is not a registry's") from None
+
+
+def _not_kept(name: str, error: OSError) -> ModelUnavailableError:
+    return ModelUnavailableError(f"{name} cannot be kept on disk: {error.strerror}")

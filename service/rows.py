@@ -1,0 +1,30 @@
+"""From the rows of a request to what a classifier takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from service.classifier import Rows
+from service.errors import InvalidRequestError
+from service.package import ClassifierPart
+
+
+def to_rows(instances: Sequence[Sequence[float]], part: ClassifierPart) -> Rows:
+    """Finite numbers as (n, features). Raises InvalidRequestError naming the first at fault."""
+    for index, row in enumerate(instances):
+        if len(row) != part.features:
+            raise InvalidRequestError(
+                f"a row has {part.features} numbers", field=f"instances[{index}]"
+            )
+    # In double precision: what is rounded first could be rounded into the range.
+    numbers = np.asarray(instances, dtype=np.float64)
+    within = (numbers >= part.minimum) & (numbers <= part.maximum)
+    if not within.all():
+        row, column = np.argwhere(~within)[0]
+        raise InvalidRequestError(
+            f"a number is at least {part.minimum:g} and at most {part.maximum:g}",
+            field=f"instances[{row}][{column}]",
+        )
+    return numbers.astype(np.float32)

@@ -1,0 +1,137 @@
+"""/metrics: what is counted, under which model and version, and that it stays small."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from conftest import wait_until
+from fake_registry import FakeRegistry
+from fastapi.testclient import TestClient
+from model_graphs import FEATURES, package
+
+from service.errors import ServiceError
+from service.metrics import KEPT, STATUSES, Metrics
+from service.models import Served
+from service.schemas import EXAMPLE_ROW
+
+
+def test_requests_are_counted_by_model_version_and_status(
+    make_client: Callable[..., TestClient], served: Served
+) -> None:
+    other = dataclasses.replace(served, name="other", version="9")
+    client = make_client(served, other)
+    client.post("/predict", json={"instances": [EXAMPLE_ROW]})
+    client.post("/predict", json={"instances": [EXAMPLE_ROW], "model": "other"})
+    client.post("/predict", json={"instances": [EXAMPLE_ROW[1:]]})
+    client.post("/predict", json={"instances": [EXAMPLE_ROW], "model": "absent"})
+    client.get("/predict")
+    text = client.get("/metrics").text
+    for labels, value in {
+        'model="digits",status="200",version="3"': 1,
+        'model="digits",status="422",version="3"': 1,
+        'model="digits",status="500",version="3"': 0,
+        'model="other",status="200",version="9"': 1,
+        'model="unknown",status="404",version="unknown"': 1,
+        'model="unknown",status="405",version="unknown"': 1,
+    }.items():
+        assert f"llm_requests_total{{{labels}}} {value}.0" in text
+    assert 'llm_request_latency_seconds_count{model="digits",version="3"} 1.0' in text
+    assert 'llm_tokens_total{model="digits",type="output",version="3"} 0.0' in text
+    assert "http_requests_in_flight 0.0" in text
+    accuracy = served.descriptor.accuracy
+    assert f'model_accuracy{{model="digits",version="3"}} {accuracy}' in text
+    assert 'model_info{model="digits",version="3"} 1.0' in text
+    assert 'model_swaps_total{model="digits"} 0.0' in text
+    assert 'model_refused_total{model="digits"} 0.0' in text
+
+
+@pytest.mark.parametrize(
+    ("status", "timed"),
+    [(200, 1), (500, 1), (504, 1), *((s, 0) for s in (404, 405, 408, 413, 422, 499, 503))],
+)
+def test_only_what_was_not_refused_is_timed(status: int, timed: int) -> None:
+    metrics = Metrics()
+    metrics.served("digits", "1", 1.0)
+    metrics.answered("digits", "1", status, 0.5)
+    count = metrics.registry.get_sample_value
+    labels = {"model": "digits", "version": "1"}
+    assert count("llm_requests_total", {**labels, "status": str(status)}) == 1
+    assert count("llm_request_latency_seconds_count", labels) == timed
+
+
+def test_every_documented_answer_is_counted_under_its_own_status(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/predict", "/v1/chat/completions"):
+        assert {int(status) for status in paths[path]["post"]["responses"]} <= STATUSES
+    assert {error.status_code for error in ServiceError.__subclasses__()} <= STATUSES
+
+
+def test_nothing_a_client_sends_becomes_a_label(client: TestClient) -> None:
+    before = client.get("/metrics").text.count("\n")
+    for path in ("/nothing", "/predict/7", "/predict?model=7", "/predict"):
+        client.post(path, json={"model": "seven", "instances": [EXAMPLE_ROW]})
+    client.post("/predict", json={"model": "seven"})
+    client.request("BREW", "/predict")
+    after = client.get("/metrics").text
+    assert after.count("\n") == before
+    assert "seven" not in after
+
+
+def series(metrics: Metrics) -> set[tuple[str, str]]:
+    """Models and versions that have series of requests."""
+    return {
+        (sample.labels["model"], sample.labels["version"])
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if "version" in sample.labels
+        and metric.name.startswith("llm_")
+        and sample.labels["model"] != "unknown"
+    }
+
+
+def test_only_the_last_versions_of_a_model_keep_their_series() -> None:
+    metrics = Metrics()
+    metrics.served("other", "1", 1.0)
+    for number in range(1, 20):
+        metrics.served("digits", str(number), 1.0)
+    last = [("digits", str(number)) for number in range(20 - KEPT, 20)]
+    assert series(metrics) == {("other", "1"), *last}
+    assert metrics.registry.get_sample_value("model_swaps_total", {"model": "digits"}) == 18
+    info = {"model": "digits", "version": "19"}
+    assert metrics.registry.get_sample_value("model_info", info) == 1
+    assert metrics.registry.get_sample_value("model_info", info | {"version": "18"}) is None
+
+
+def test_a_request_to_a_version_long_gone_brings_no_series_back() -> None:
+    metrics = Metrics()
+    for number in range(1, KEPT + 2):
+        metrics.served("digits", str(number), 1.0)
+    metrics.answered("digits", "1", 200, 0.5)
+    metrics.tokens("digits", "1", input=3, output=4)
+    assert ("digits", "1") not in series(metrics)
+    gone = {"model": "unknown", "version": "unknown"}
+    assert metrics.registry.get_sample_value("llm_requests_total", gone | {"status": "200"}) == 1
+    assert metrics.registry.get_sample_value("llm_tokens_total", gone | {"type": "output"}) == 4
+
+
+def test_a_rollback_goes_on_counting_where_it_was() -> None:
+    metrics = Metrics()
+    for version in ("1", "2", "1", "2", "1"):
+        metrics.served("digits", version, 1.0)
+        metrics.answered("digits", version, 200, 0.5)
+    labels = {"model": "digits", "version": "1", "status": "200"}
+    assert metrics.registry.get_sample_value("llm_requests_total", labels) == 3
+
+
+def test_the_series_of_a_new_version_are_there_before_its_first_request(
+    follow: Callable[..., TestClient], registry: FakeRegistry
+) -> None:
+    registry.publish("digits", package())
+    client = follow()
+    wait_until(lambda: client.get("/ready").status_code == 200, "it is served")
+    labels = 'model="digits",status="200",version="1"'
+    assert f"llm_requests_total{{{labels}}} 0.0" in client.get("/metrics").text
+    client.post("/predict", json={"instances": [[1] * FEATURES]})
+    assert f"llm_requests_total{{{labels}}} 1.0" in client.get("/metrics").text
