@@ -1,9 +1,15 @@
-"""Prepare, train and evaluate the models that the service serves."""
+"""Prepare, train and evaluate the models that the service serves, and register them."""
 
 from __future__ import annotations
 
 import os
 
-# onnxruntime otherwise reports its use over the network and keeps an id on disk. It reads this when
-# it is first imported, and this file comes before every import of it.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# Libraries read these when they are first imported, and this file comes before all imports of them.
+os.environ |= {
+    # They report their use over the network otherwise, and one keeps an id on disk.
+    "ORT_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # What a person is told, the pipeline says.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}

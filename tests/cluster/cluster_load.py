@@ -19,7 +19,7 @@ def predict(url: str, body: bytes) -> dict[str, object]:
 
 
 class Load:
-    """Predictions on loopback until told to stop, for ``seconds`` at most.
+    """Predictions on loopback until told to stop, for ``seconds`` at most, ``pause`` s apart.
 
     ``failed`` is what did not get a prediction: an HTTP error, a reset, no connection, or an answer
     that ``right`` calls wrong. ``versions`` are the model versions that answered, in the order of
@@ -33,11 +33,12 @@ class Load:
         threads: int,
         *,
         seconds: float = 150,
+        pause: float = 0.0,
         right: Callable[[dict[str, object]], bool] = lambda _: True,
     ) -> None:
         self.answered, self.failed = 0, list[str]()
         self.versions: list[str] = []
-        self._url, self._body, self._right = url, body, right
+        self._url, self._body, self._right, self._pause = url, body, right, pause
         self._deadline = time.monotonic() + seconds
         self._enough = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
@@ -61,6 +62,7 @@ class Load:
                 time.sleep(0.1)
                 continue
             self.answered += 1
+            time.sleep(self._pause)
             if not self._right(answer):
                 self.failed.append(f"wrong answer: {answer}")
             if (version := str(answer["version"])) not in self.versions:

@@ -97,11 +97,24 @@ def register(cluster: Cluster, client: MlflowClient, files: dict[str, bytes], sh
     return str(made.version)
 
 
+def restarted(cluster: Cluster) -> dict[str, int]:
+    """How often each pod of the service was restarted."""
+    pods = cluster.kubectl.items(
+        "pods", "--namespace=kindling", "--selector=app.kubernetes.io/name=serving"
+    )
+    return {
+        pod["metadata"]["name"]: one["restartCount"]
+        for pod in pods
+        for one in pod["status"].get("containerStatuses", [])
+    }
+
+
 @pytest.mark.parametrize("name", CORPUS)
 def test_it_is_refused_with_a_reason_and_the_champion_is_served_on(
     cluster: Cluster, client: MlflowClient, holdout: dict[str, Any], champion: str, name: str
 ) -> None:
     files, sha256, reason = CORPUS[name]
+    restarts = restarted(cluster)
     version = register(cluster, client, files, sha256)
     body = json.dumps(holdout["request"]).encode()
 
@@ -114,7 +127,7 @@ def test_it_is_refused_with_a_reason_and_the_champion_is_served_on(
         return {pod: str(one["reason"]) for pod, one in said.items()}
 
     try:
-        with Load(cluster.url, body, threads=1) as load:
+        with Load(cluster.url, body, threads=1, pause=0.1) as load:
             client.set_registered_model_alias("digits", "champion", version)
             said = eventually(refused, seconds=90, what=f"every pod refuses version {version}")
     finally:
@@ -136,15 +149,8 @@ def test_it_is_refused_with_a_reason_and_the_champion_is_served_on(
         assert "model refused" in log
         assert reason in log
     assert not Path(MARKER).exists()
-
-
-def test_the_pod_was_not_restarted_by_any_of_them(cluster: Cluster) -> None:
-    pods = cluster.kubectl.items(
-        "pods", "--namespace=kindling", "--selector=app.kubernetes.io/name=serving"
-    )
-    counts = [one["restartCount"] for pod in pods for one in pod["status"]["containerStatuses"]]
-    assert counts
-    assert set(counts) == {0}
+    after = restarted(cluster)
+    assert {name: after[name] for name in restarts if name in after}.items() <= restarts.items()
 
 
 def test_the_accounts_password_is_in_no_log(cluster: Cluster) -> None:
