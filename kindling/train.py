@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
     if failed := [model for model in models if model not in names]:
         raise KindlingError(
             f"{', '.join(failed)} did not get through; the reason is above",
-            next_step=f"nox -s train -- {' '.join(failed)}",
+            next_step=f"when that is mended: nox -s train -- {' '.join(failed)}",
         )
     return 0
 
@@ -240,8 +240,9 @@ def _follow(
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
-        for line in child.stdout or ():
-            lines.put(line.rstrip("\n"))
+        with child.stdout or contextlib.nullcontext(()) as said:
+            for line in said:
+                lines.put(line.rstrip())
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()

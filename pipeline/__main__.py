@@ -14,6 +14,7 @@ from pipeline import gate, package, params, stages
 from pipeline.errors import PipelineError
 from pipeline.stages import Build, Model
 
+_LOG_WIDTH = 120
 _BUILD = Path(__file__).resolve().parent / "build"
 
 
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, model: Model, build: Build, chosen: Any) -> None:
-    console = Console(highlight=False)
+    # Lines stay whole where nobody watches, and where another program shows them.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _LOG_WIDTH)
     if options.stage == "prepare":
         stages.prepare(model, build, chosen)
     elif options.stage == "train":

@@ -63,7 +63,9 @@ def compare(
     return verdicts
 
 
-def enforce(model: str, verdicts: Iterable[Verdict], console: Console) -> None:
+def enforce(
+    model: str, verdicts: Iterable[Verdict], console: Console, of: str = "the evaluation gate"
+) -> None:
     """Print a table of what fell short and raise PipelineError, unless nothing did."""
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if not failed:
@@ -73,7 +75,7 @@ def enforce(model: str, verdicts: Iterable[Verdict], console: Console) -> None:
         table.add_row(verdict.metric, number(verdict.value), verdict.threshold, "falls short")
     console.print(table)
     raise PipelineError(
-        f"{model} falls short of the evaluation gate; nothing is registered",
+        f"{model} falls short of {of}; nothing is registered",
         next_step="look at what changed in the data and in params.yaml, which has the thresholds",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ def load(model: str, kind: type[_T], file: Path = FILE) -> _T:
 
 
 def flat(params: Any) -> dict[str, str]:
-    """Nested parameters as one level of dotted names, for a registry."""
+    """Nested parameters as one level of dotted names, without bounds that bound nothing."""
     return dict(_leaves("", dataclasses.asdict(params)))
 
 
@@ -37,7 +38,7 @@ def _leaves(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         if isinstance(value, dict):
             yield from _leaves(f"{prefix}{key}.", value)
-        else:
+        elif value not in (math.inf, -math.inf):
             yield prefix + key, str(value)
 
 

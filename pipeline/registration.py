@@ -68,7 +68,7 @@ def _compare(found: Registry, model: Model, record: Record, chosen: Any, console
                       " other data and is not compared")  # fmt: skip
         return
     verdicts = gate.compare(record.metrics, champion.metrics, chosen.gate)
-    gate.enforce(model.NAME, verdicts, console)
+    gate.enforce(model.NAME, verdicts, console, f"the champion, version {champion.version}")
 
 
 def _curve(file: Path) -> Iterator[tuple[str, int, float]]:

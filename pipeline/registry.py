@@ -16,7 +16,7 @@ import mlflow
 import requests
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException, RestException
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model as MlflowModel
 
 from pipeline.errors import PipelineError
@@ -25,6 +25,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 SHA256_TAG, GATE_TAG, DATA_TAG = "sha256", "gate", "data_sha256"
 PASSED = "passed"
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_THERE = "RESOURCE_ALREADY_EXISTS"
 _BATCH = 500
 
 
@@ -93,7 +94,7 @@ class Registry:
         try:
             version = self._client.get_model_version_by_alias(name, CHAMPION)
             run = self._client.get_run(version.run_id or "")
-        except RestException as error:
+        except MlflowException as error:
             if error.error_code in _MISSING:
                 return None
             raise
@@ -118,14 +119,20 @@ class Registry:
                 self._client.log_batch(identity, curve[start : start + _BATCH])
             mlflow.log_artifacts(str(record.tables), "evaluation")
             logged = MlflowModel.log(None, flavor, name=name, flavor_name="onnx")
-        with contextlib.suppress(RestException):
-            self._client.create_registered_model(name)
+        self._ensure_model(name)
         tags = {SHA256_TAG: json.dumps(sha256), GATE_TAG: PASSED}
         version = self._client.create_model_version(
             name, logged.model_uri, identity, tags=tags, model_id=logged.model_id
         )
         self._client.set_registered_model_alias(name, CHALLENGER, version.version)
         return str(version.version)
+
+    def _ensure_model(self, name: str) -> None:
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != _THERE:
+                raise
 
 
 def is_of(tags: Mapping[str, str], sha256: Mapping[str, str]) -> bool:
@@ -141,6 +148,6 @@ def _explain(error: Exception, url: str) -> tuple[str, str]:
     text = str(error)
     if "error code 401" in text or "error code 403" in text:
         return f"the model registry at {url} refuses this user", "nox -s train"
-    if isinstance(error, RestException):
+    if isinstance(error, MlflowException) and "Max retries exceeded" not in text:
         return f"the model registry at {url} refuses: {text.splitlines()[0]}", "nox -s status"
     return f"the model registry at {url} cannot be reached", "nox -s status"

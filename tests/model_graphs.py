@@ -99,6 +99,21 @@ def twice() -> bytes:
     return classifier(nodes, {"w": np.zeros((FEATURES, CLASSES), np.float32)})
 
 
+def beyond() -> bytes:
+    """A classifier that finds classes which it does not have."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["s"]),
+        helper.make_node("Softmax", ["s"], ["probabilities"]),
+        helper.make_node("ArgMax", ["s"], ["best"], axis=1, keepdims=0),
+        helper.make_node("Add", ["best", "classes"], ["label"]),
+    ]
+    weights = {
+        "w": np.zeros((FEATURES, CLASSES), np.float32),
+        "classes": np.array(CLASSES, np.int64),
+    }
+    return graph(nodes, weights)
+
+
 def bloated(megabytes: int) -> bytes:
     """A few bytes that become many as soon as the graph is opened or run."""
     size = np.array([megabytes * 2**18], np.int64)

@@ -17,7 +17,7 @@ from pipeline.text.params import Prepare
 
 TOKENIZER = "tokenizer.model"
 _FILES = {"train": "train.jsonl", "held_out": "held_out.jsonl"}
-# Tests say little, and what other people's libraries bring along is not installed everywhere.
+# Tests say little about what is tested; the rest is other people's code.
 _LEFT_OUT = {"tests", "testing", "_vendor", "externals", "_external"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 

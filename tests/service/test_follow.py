@@ -238,9 +238,16 @@ def test_without_copy_and_registry_it_is_not_ready_and_tries_on(
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
         assert "model_registry_up 0.0" in client.get("/metrics").text
     finally:
+        go_on = threading.Event()
+        registry.misbehave["versions/get"] = lambda _: go_on.wait(10)
         registry.start()
+    try:
+        wait_until(lambda: ready(client)["registry"] == "reachable", "it is back")
+        assert ready(client)["reason"] == "the model is loading"
+    finally:
+        registry.misbehave.clear()
+        go_on.set()
     wait_for_version(client, "1")
-    assert ready(client)["registry"] == "reachable"
     assert "model_registry_up 1.0" in client.get("/metrics").text
 
 

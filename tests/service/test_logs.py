@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2 as httpx
+import onnxruntime as ort
+import pytest
 from conftest import Server, wait_until
 from fake_registry import FakeRegistry
 
+from service.errors import ModelInvalidError
+from service.onnx import open_session
 from service.schemas import EXAMPLE_ROW
 from service.settings import Settings
 
@@ -86,3 +90,15 @@ def test_the_registrys_password_is_nowhere(
     assert server.log_lines()
     assert "in-settings" not in server.log.read_text()
     assert "in-settings" not in repr(Settings(**access))
+
+
+def test_the_runtime_prints_nothing_beside_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(ort.InferenceSession, "_create_inference_session", fail)
+    with pytest.raises(ModelInvalidError, match="no such luck"):
+        open_session(b"", intra_op_threads=1)
+    assert capsys.readouterr().out == ""

@@ -187,6 +187,7 @@ CORPUS = {
         outputs(("label", INT, ["N"]), ("probabilities", FLOAT, ["N", "M"])), "has output"
     ),
     "two answers to each row": graph(graphs.twice(), "another shape"),
+    "classes that there are not": graph(graphs.beyond(), "numbers that are none"),
     "not finite": graph(graphs.not_finite(), "numbers that are none"),
     "weights in /etc/passwd": graph(graphs.outside("../../etc/passwd"), "External data path"),
     "weights at an absolute path": graph(graphs.outside("/etc/passwd"), "External data path"),
@@ -314,6 +315,9 @@ def test_a_refused_version_is_looked_at_again_once_its_tag_is_another(
     client = follow()
     wait_until(lambda: "refused" in (client.get("/ready").json()["reason"] or ""), "it is refused")
     assert client.get("/ready").status_code == 503
+    registry.asked.clear()
+    wait_until(lambda: len([path for path in registry.asked if "get" in path]) > 1, "it looks")
+    assert 'model_refused_total{model="digits"} 1.0' in client.get("/metrics").text
     tags = registry.models["digits"]["1"].tags
     tags["sha256"] = json.dumps(digests(package(4)))
     wait_until(lambda: client.get("/ready").status_code == 200, "it is served")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -111,7 +112,7 @@ def test_a_classifiers_descriptor_is_refused(folder: Path) -> None:
 
 
 VOCABULARY = pipeline.TINY.prepare.vocabulary
-CONTEXT = pipeline.TINY.train.context
+CONTEXT = math.prod(pipeline.TINY.train.kernels)
 
 
 @pytest.mark.parametrize(
