@@ -24,7 +24,6 @@ from kindling import cluster, cluster_setup, settings, workloads
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.registry_access import access
-from kindling.table import console
 
 _DATABASE, _ARTIFACTS, _ABOUT = "database.dump", "artifacts.tar", "backup.json"
 _FORMAT = 1
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             _restore(stores, options.file, replace=options.replace, known=known)
     except KindlingError as error:
-        console(sys.stderr).print(f"error: {error.for_people()}", markup=False)
+        print(f"error: {error.for_people()}", file=sys.stderr)
         return 1
     return 0
 
@@ -138,9 +137,7 @@ def _backup(stores: _Stores, file: Path | None) -> None:
     except OSError as error:
         raise KindlingError(f"{file} cannot be written: {error.strerror}") from error
     size = file.stat().st_size / 2**20
-    console().print(
-        f"wrote {file} ({size:.1f} MiB)\n\nnext: nox -s restore -- {file}", markup=False
-    )
+    print(f"wrote {file} ({size:.1f} MiB)\n\nnext: nox -s restore -- {file}")
 
 
 def _restore(stores: _Stores, file: Path, *, replace: bool, known: dict[str, Any]) -> None:
@@ -165,7 +162,7 @@ def _restore(stores: _Stores, file: Path, *, replace: bool, known: dict[str, Any
         ],
         _READY_SECONDS,
     )
-    console().print(f"restored {file}\n\nnext: nox -s models", markup=False)
+    print(f"restored {file}\n\nnext: nox -s models")
 
 
 def _unpack(file: Path, folder: Path) -> None:

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _COMMANDS[command](_arguments(command, words))
     except KindlingError as error:
-        console(sys.stderr).print(f"error: {error.for_people()}", markup=False)
+        print(f"error: {error.for_people()}", file=sys.stderr)
         return 1
 
 
