@@ -16,9 +16,12 @@ DOCSTRING = """Fit a line through points.
 
 The line is the one with the `smallest` sum of squares [1]_, see
 :func:`~library.module.solve`. It is found in one step. It takes n_points.
+Call it as fit(points) and nothing else. The linePlot function draws what it found.
 
 .. versionadded:: 1.2
     Before that it was found in many steps.
+
+    It was a great deal slower then.
 
 >>> fit([1, 2])
 3
@@ -76,14 +79,14 @@ def test_whole_files_are_held_out_without_what_is_trained_on() -> None:
     said = [("It is known to both.",), ("This is said once.",), ("That is said once.",)]
     documents = [
         Document(f"package/file_{number}.py", paragraphs)
-        for number in range(40)
+        for number in range(400)
         for paragraphs in (*said[:1], (f"This is said once by file {number}.",))
     ]
     train, held_out = preparation.split(documents, 0.2)
     files = [{document.source for document in part} for part in (train, held_out)]
     assert not files[0] & files[1]
-    assert len(files[0] | files[1]) == 40
-    assert 2 <= len(files[1]) <= 16
+    assert len(files[0] | files[1]) == 400
+    assert len(files[1]) == pytest.approx(0.2 * 400, abs=20)
     assert [document.paragraphs for document in held_out if document.paragraphs in said] == []
     assert preparation.split(documents, 0.2) == (train, held_out)
 

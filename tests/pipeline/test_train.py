@@ -152,6 +152,7 @@ def test_nothing_is_kept_but_in_our_cache_and_the_checkout(root: Path) -> None:
     here = root.parent
     assert not [*(here / "home").iterdir(), *(here / "tmp").iterdir()]
     assert {path.name for path in (here / "cache").iterdir()} == {"dvc"}
+    assert {path.name for path in (here / "cache" / "dvc").iterdir()} == {"cache", "config", "site"}
     new = {path.relative_to(root).parts[:2] for path in set(root.rglob("*")) - before}
     assert new == {("pipeline", "build"), ("dvc.lock",), (".dvc", "tmp")}
 
