@@ -23,6 +23,7 @@ from typing import Any
 from kindling import cluster, cluster_setup, settings, workloads
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
+from kindling.model_registry import SAMPLE_TAG
 from kindling.registry_access import access
 
 _DATABASE, _ARTIFACTS, _ABOUT = "database.dump", "artifacts.tar", "backup.json"
@@ -34,10 +35,10 @@ _RESTORE = (
     "exec pg_restore --clean --if-exists --no-owner --exit-on-error --single-transaction "
     '--username="$POSTGRES_USER" --dbname="$POSTGRES_DB"'
 )
-# Only what cluster-up itself makes is replaced unasked; sample_models.py sets the tag.
+# Only what cluster-up itself makes is replaced unasked.
 _OWN_RUNS = (
-    "select count(*) from runs where not exists (select 1 from tags"
-    " where tags.run_uuid = runs.run_uuid and tags.key = 'kindling.sample')"
+    "select count(*) from runs where not exists (select 1 from tags"  # noqa: S608
+    f" where tags.run_uuid = runs.run_uuid and tags.key = '{SAMPLE_TAG}')"
 )
 
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         name = settings.load(options.inventory, options.set).cluster_name
         access(name)
-        known: dict[str, Any] = cluster.facts(name) or {}
+        known = cluster.known(name)
         stores = _Stores(cluster_setup.kubectl(known))
         if command == "backup":
             _backup(stores, options.file)
@@ -89,11 +90,9 @@ class _Stores:
         """Run ``words`` in ``pod`` with its input from, or its output to, a file."""
         namespace, name = pod
         stdin = ["--stdin"] if source else []
-        command = [
-            str(self.kubectl.binary), f"--kubeconfig={self.kubectl.kubeconfig}",
-            f"--context={self.kubectl.context}", "exec", *stdin, f"--namespace={namespace}", name,
-            "--", *words,
-        ]  # fmt: skip
+        command = self.kubectl.command(
+            "exec", *stdin, f"--namespace={namespace}", name, "--", *words
+        )
         with (
             (source or Path(os.devnull)).open("rb") as given,
             (target or Path(os.devnull)).open("wb") as taken,
@@ -108,9 +107,9 @@ class _Stores:
         count = (
             f'exec psql --tuples-only --username="$POSTGRES_USER" "$POSTGRES_DB" -c "{_OWN_RUNS}"'
         )
-        with tempfile.NamedTemporaryFile() as answer:
-            self.run(self.database, "sh", "-c", count, target=Path(answer.name))
-            return int(Path(answer.name).read_text()) > 0
+        namespace, name = self.database
+        said = self.kubectl.check("exec", f"--namespace={namespace}", name, "--", "sh", "-c", count)
+        return int(said) > 0
 
 
 def _backup(stores: _Stores, file: Path | None) -> None:

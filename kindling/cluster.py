@@ -55,6 +55,14 @@ def facts(name: str) -> dict[str, Any] | None:
     return known
 
 
+def known(name: str) -> dict[str, Any]:
+    """What is recorded of our cluster ``name``. Raises KindlingError where there is none."""
+    found = facts(name)
+    if found is None:
+        raise KindlingError(f"there is no cluster {name} of ours", next_step="nox -s cluster-up")
+    return found
+
+
 def record(name: str, known: Mapping[str, Any]) -> None:
     """Write ``cluster.json`` so that a reader sees the old or the new one, never half of it."""
     file = facts_file(name)

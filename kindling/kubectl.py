@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kindling.errors import KindlingError
+
+# What an Ansible module takes that talks to a cluster.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "kubeconfig": {"type": "path", "required": True},
+    "context": {"type": "str", "required": True},
+    "kubectl_binary": {"type": "path", "required": True},
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,18 @@ class Kubectl:
     kubeconfig: Path
     context: str
 
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Kubectl:
+        """The one that a module's ``ARGUMENTS`` describe."""
+        binary, kubeconfig = Path(params["kubectl_binary"]), Path(params["kubeconfig"])
+        return cls(binary, kubeconfig, str(params["context"]))
+
+    def command(self, *args: str) -> list[str]:
+        """The words of ``kubectl ARGS`` for this cluster."""
+        return [
+            str(self.binary), f"--kubeconfig={self.kubeconfig}", f"--context={self.context}", *args,
+        ]  # fmt: skip
+
     def run(
         self, *args: str, stdin: str | None = None, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
@@ -28,10 +47,10 @@ class Kubectl:
         One that does not answer in ``timeout`` seconds has 124, as of ``timeout``: who waits asks
         again. Raises KindlingError when kubectl is missing.
         """
-        command = [str(self.binary), f"--kubeconfig={self.kubeconfig}", f"--context={self.context}"]
+        command = self.command(*args)
         try:
             return subprocess.run(
-                [*command, *args], input=stdin, capture_output=True, text=True, timeout=timeout
+                command, input=stdin, capture_output=True, text=True, timeout=timeout
             )
         except FileNotFoundError:
             raise KindlingError(

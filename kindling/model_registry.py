@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kindling.errors import KindlingError
@@ -19,11 +19,15 @@ _GATE, _PASSED = "gate", "passed"
 
 @dataclass(frozen=True)
 class Move:
-    """A champion that was replaced: versions, ``before`` being empty for the first one."""
+    """A champion that was replaced: versions, ``before`` being empty for the first one.
+
+    ``aliases`` are those that there were before.
+    """
 
     name: str
     before: str
     after: str
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelRegistry:
@@ -83,7 +87,7 @@ class ModelRegistry:
         aliases = self.aliases(name)
         before = aliases.get(CHAMPION, "")
         if before == version:
-            return Move(name, before, version)
+            return Move(name, before, version, aliases)
         with _for_people():
             if before:
                 self._client.set_model_version_tag(name, version, PREVIOUS, before)
@@ -91,7 +95,7 @@ class ModelRegistry:
             self._client.set_registered_model_alias(name, CHAMPION, version)
             if aliases.get(CHALLENGER) == version:
                 self._client.delete_registered_model_alias(name, CHALLENGER)
-        return Move(name, before, version)
+        return Move(name, before, version, aliases)
 
     def rollback(self, name: str) -> Move:
         """Make the previous champion the champion again, and the one before it ``previous``.
@@ -109,16 +113,16 @@ class ModelRegistry:
         with _for_people():
             self._client.set_registered_model_alias(name, CHAMPION, after)
         self._remember(name, versions[after].tags.get(PREVIOUS, ""), versions)
-        return Move(name, before, after)
+        return Move(name, before, after, aliases)
 
-    def undo(self, move: Move, aliases: dict[str, str]) -> None:
+    def undo(self, move: Move) -> None:
         """Put the aliases back to what they were before ``move``."""
         now = self.aliases(move.name)
         with _for_people():
-            for alias, version in aliases.items():
+            for alias, version in move.aliases.items():
                 if now.get(alias) != version:
                     self._client.set_registered_model_alias(move.name, alias, version)
-            for alias in now.keys() - aliases.keys():
+            for alias in now.keys() - move.aliases.keys():
                 self._client.delete_registered_model_alias(move.name, alias)
 
     def _remember(self, name: str, previous: str, versions: dict[str, Any]) -> None:

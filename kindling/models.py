@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.text import Text
 
@@ -76,8 +75,6 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _move(options: argparse.Namespace, make: Callable[[ModelRegistry], Move]) -> int:
     kubectl, registry = _connect(options)
-    registry.versions(options.name)
-    aliases = registry.aliases(options.name)
     move = make(registry)
     came_from = f" (was {move.before})" if move.before and move.before != move.after else ""
     out = console()
@@ -87,7 +84,7 @@ def _move(options: argparse.Namespace, make: Callable[[ModelRegistry], Move]) ->
     except KindlingError as error:
         if move.before == move.after:
             raise
-        registry.undo(move, aliases)
+        registry.undo(move)
         left = f"version {move.before} is champion again" if move.before else "no champion is set"
         raise KindlingError(f"{error.message}; {left}", next_step=error.next_step) from None
     out.print(f"{move.name}: {how}")
@@ -141,8 +138,7 @@ def _served(pod: ServingPod) -> list[tuple[str | Text, ...]]:
 def _connect(options: argparse.Namespace) -> tuple[Kubectl, ModelRegistry]:
     name = settings.load(options.inventory, options.set).cluster_name
     access(name).export()
-    known: dict[str, Any] = cluster.facts(name) or {}
-    return cluster_setup.kubectl(known), connect()
+    return cluster_setup.kubectl(cluster.known(name)), connect()
 
 
 def _arguments(command: str, words: Sequence[str]) -> argparse.Namespace:

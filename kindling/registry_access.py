@@ -46,11 +46,7 @@ def access(cluster_name: str) -> RegistryAccess:
 
     Raises KindlingError when there is no such cluster, or it has no MLflow.
     """
-    known = cluster.facts(cluster_name)
-    if known is None:
-        raise KindlingError(
-            f"there is no cluster {cluster_name} of ours", next_step="nox -s cluster-up"
-        )
+    known = cluster.known(cluster_name)
     secrets = cluster_setup.kubectl(known).items(
         "secrets", "--all-namespaces", f"--field-selector=metadata.name={_SECRET}",
         "--selector=app.kubernetes.io/part-of=kindling",

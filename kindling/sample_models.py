@@ -12,9 +12,8 @@ from pathlib import Path
 
 from kindling import environments, progress, web
 from kindling.errors import KindlingError
+from kindling.model_registry import CHALLENGER, CHAMPION, connect
 from kindling.registry_access import RegistryAccess, access
-
-_CHAMPION = "champion"
 
 
 def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[str]:
@@ -34,7 +33,7 @@ def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[st
     served = {
         one["name"]
         for one in found
-        if any(alias["alias"] == _CHAMPION for alias in one.get("aliases", []))
+        if any(alias["alias"] == CHAMPION for alias in one.get("aliases", []))
     }
     return [name for name in models if name not in served]
 
@@ -80,7 +79,6 @@ def _make(title: str, python: Path, cluster_name: str, models: Sequence[str]) ->
 def main(argv: Sequence[str]) -> int:
     """Train, register and promote: ``CLUSTER MODEL …``, in the pipeline's environment."""
     from kindling import train
-    from kindling.model_registry import CHALLENGER, connect
 
     cluster_name, *models = argv
     if code := train.main([f"--set=cluster_name={cluster_name}", *models]):

@@ -23,10 +23,11 @@ import yaml
 
 from kindling import paths, settings
 from kindling.errors import KindlingError
+from kindling.model_registry import CHAMPION
 from kindling.table import console, table
 from kindling.view import View
 
-_LAST_STAGE, _CHAMPION = "evaluate", "champion"
+_LAST_STAGE = "evaluate"
 _BEGINS = re.compile(r"Running stage '(\w+)@\w+'")
 _SKIPPED = re.compile(r"Stage '(\w+)@\w+' (?:is )?(didn't change|cached)")
 _TICK_SECONDS = 0.2
@@ -280,7 +281,7 @@ def _summarize(trained: Sequence[Trained]) -> None:
     out = console()
     out.print()
     out.print(table(("model", "version", "alias", "metrics"), rows))
-    waiting = [model for model in trained if model.version and _CHAMPION not in model.aliases]
+    waiting = [model for model in trained if model.version and CHAMPION not in model.aliases]
     if waiting:
         out.print("\nNext:")
     for model in waiting:

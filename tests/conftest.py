@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from kindling import cluster as clusters
 from kindling import settings
+
+# Before any test imports it: onnxruntime otherwise reports its use and keeps an id on disk.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 CLUSTER_TESTS = Path(__file__).parent / "cluster"
 

@@ -49,13 +49,11 @@ generated:
   elements: str
 """
 
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
 
 from kindling import cluster_secrets
 from kindling.errors import KindlingError
-from kindling.kubectl import Kubectl
+from kindling.kubectl import ARGUMENTS, Kubectl
 
 _SECRET = {
     "name": {"type": "str", "required": True},
@@ -72,14 +70,12 @@ def main() -> None:
                 "type": "list", "elements": "dict", "required": True, "options": _SECRET,
                 "no_log": False,
             },
-            "kubeconfig": {"type": "path", "required": True},
-            "context": {"type": "str", "required": True},
-            "kubectl_binary": {"type": "path", "required": True},
+            **ARGUMENTS,
         },
         supports_check_mode=True,
     )  # fmt: skip
     params = module.params
-    kubectl = Kubectl(Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"])
+    kubectl = Kubectl.of(params)
     wanted = [
         cluster_secrets.Wanted(one["name"], one["namespace"], tuple(one["keys"]))
         for one in params["secrets"]

@@ -75,7 +75,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from kindling import helm
 from kindling.errors import KindlingError
-from kindling.kubectl import Kubectl
+from kindling.kubectl import ARGUMENTS, Kubectl
 
 _RELEASE = {
     "name": {"type": "str", "required": True},
@@ -93,17 +93,15 @@ def main() -> None:
         argument_spec={
             "releases": {"type": "list", "elements": "dict", "required": True, "options": _RELEASE},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "kubeconfig": {"type": "path", "required": True},
-            "context": {"type": "str", "required": True},
+            **ARGUMENTS,
             "helm_binary": {"type": "path", "required": True},
-            "kubectl_binary": {"type": "path", "required": True},
             "wait": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
     )
     params = module.params
-    kubectl = Kubectl(Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"])
+    kubectl = Kubectl.of(params)
     wanted = [helm.Release(**{**raw, "chart": Path(raw["chart"])}) for raw in params["releases"]]
     try:
         plans = helm.plan(kubectl, wanted, remove=params["state"] == "absent")

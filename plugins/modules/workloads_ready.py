@@ -51,13 +51,11 @@ ready_after:
   type: dict
 """
 
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
 
 from kindling import progress, workloads
 from kindling.errors import KindlingError
-from kindling.kubectl import Kubectl
+from kindling.kubectl import ARGUMENTS, Kubectl
 
 _KINDS = ["Deployment", "StatefulSet", "DaemonSet", "APIService", "Node", "URL"]
 _WORKLOAD = {
@@ -77,9 +75,7 @@ def main() -> None:
                 "required": True,
                 "options": _WORKLOAD,
             },
-            "kubeconfig": {"type": "path", "required": True},
-            "context": {"type": "str", "required": True},
-            "kubectl_binary": {"type": "path", "required": True},
+            **ARGUMENTS,
             "timeout": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
@@ -87,7 +83,7 @@ def main() -> None:
     params = module.params
     if module.check_mode:
         module.exit_json(changed=False, ready_after={})
-    kubectl = Kubectl(Path(params["kubectl_binary"]), Path(params["kubeconfig"]), params["context"])
+    kubectl = Kubectl.of(params)
     wanted = [workloads.Workload(**raw) for raw in params["workloads"]]
     try:
         with progress.step("wait"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from kindling import cluster as clusters
-from kindling import cluster_setup, settings
+from kindling import cluster_setup, paths, settings
 from kindling.kubectl import Kubectl
+from kindling.registry_access import access
 from kindling.supply.containers import Engine
 from pipeline import params as parameters
 from pipeline.digits import Params, prepare
@@ -43,6 +47,14 @@ class Cluster:
         return name
 
 
+def kindling(module: str, *words: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m kindling.MODULE WORDS``, whatever comes of it."""
+    return subprocess.run(
+        [sys.executable, "-m", f"kindling.{module}", *words],
+        cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=seconds,
+    )  # fmt: skip
+
+
 def eventually(check: Callable[[], object], *, seconds: float, what: str) -> object:
     """Ask until ``check`` answers something true; fails with the last answer at the bound."""
     deadline = time.monotonic() + seconds
@@ -67,6 +79,16 @@ def cluster() -> Cluster:
         engine,
         f"http://127.0.0.1:{known['ports']['serving']}",
     )
+
+
+@pytest.fixture(scope="module")
+def mlflow(cluster: Cluster) -> Iterator[MlflowClient]:
+    """MLflow of the cluster, as its administrator; MLflow's own functions find it too."""
+    registry = access(cluster.name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in registry.variables.items():
+            patch.setenv(name, value)
+        yield MlflowClient(registry.url)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,7 @@ import openai
 import pytest
 import sentencepiece
 from conftest import Cluster
-from mlflow import artifacts
-
-from kindling.registry_access import access
+from mlflow import MlflowClient, artifacts
 
 PROMPT = "The estimator is fitted to the training data"
 
@@ -24,15 +22,12 @@ def client(cluster: Cluster) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture(scope="module")
 def tokenizer(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+    mlflow: MlflowClient, tmp_path_factory: pytest.TempPathFactory
 ) -> sentencepiece.SentencePieceProcessor:
     """The tokenizer of the champion, out of the registry and not out of the service."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in access(cluster.name).variables.items():
-            patch.setenv(name, value)
-        folder = artifacts.download_artifacts(
-            artifact_uri="models:/text@champion", dst_path=str(tmp_path_factory.mktemp("text"))
-        )
+    folder = artifacts.download_artifacts(
+        artifact_uri="models:/text@champion", dst_path=str(tmp_path_factory.mktemp("text"))
+    )
     return sentencepiece.SentencePieceProcessor(model_file=str(Path(folder) / "tokenizer.model"))
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import urllib.request
 
-from conftest import Cluster, eventually
+from conftest import Cluster, eventually, kindling
 
-from kindling import lock, paths
+from kindling import lock
 
 
 def up(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kindling.run", "up", *arguments],
-        cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
+    return kindling("run", "up", *arguments)
 
 
 def answers(cluster: Cluster) -> bool:

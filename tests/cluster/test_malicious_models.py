@@ -20,7 +20,6 @@ from conftest import Cluster, eventually
 from mlflow import MlflowClient
 
 from kindling.pods import ServingPod, serving_pods
-from kindling.registry_access import access
 
 MARKER = "/tmp/kindling-test-marker"
 GOOD = graphs.package(1)
@@ -66,32 +65,24 @@ CORPUS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def client(cluster: Cluster) -> Iterator[MlflowClient]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in access(cluster.name).variables.items():
-            patch.setenv(name, value)
-        yield MlflowClient(access(cluster.name).url)
-
-
 @pytest.fixture
-def champion(client: MlflowClient) -> Iterator[str]:
+def champion(mlflow: MlflowClient) -> Iterator[str]:
     """The version served; it is the champion again afterwards."""
-    version = str(client.get_model_version_by_alias("digits", "champion").version)
+    version = str(mlflow.get_model_version_by_alias("digits", "champion").version)
     yield version
-    client.set_registered_model_alias("digits", "champion", version)
+    mlflow.set_registered_model_alias("digits", "champion", version)
 
 
-def register(cluster: Cluster, client: MlflowClient, files: dict[str, bytes], sha256: str) -> str:
+def register(cluster: Cluster, mlflow: MlflowClient, files: dict[str, bytes], sha256: str) -> str:
     """A version of ``digits`` as somebody with write access would make it, without the pipeline."""
-    known = client.get_experiment_by_name("malicious")
-    experiment = known.experiment_id if known else client.create_experiment("malicious")
-    run = client.create_run(experiment).info
+    known = mlflow.get_experiment_by_name("malicious")
+    experiment = known.experiment_id if known else mlflow.create_experiment("malicious")
+    run = mlflow.create_run(experiment).info
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
-        client.log_artifacts(run.run_id, folder, "model")
-    made = client.create_model_version(
+        mlflow.log_artifacts(run.run_id, folder, "model")
+    made = mlflow.create_model_version(
         "digits", f"{run.artifact_uri}/model", run.run_id, tags={"sha256": sha256, "gate": "passed"}
     )
     return str(made.version)
@@ -111,11 +102,11 @@ def restarted(cluster: Cluster) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_it_is_refused_with_a_reason_and_the_champion_is_served_on(
-    cluster: Cluster, client: MlflowClient, holdout: dict[str, Any], champion: str, name: str
+    cluster: Cluster, mlflow: MlflowClient, holdout: dict[str, Any], champion: str, name: str
 ) -> None:
     files, sha256, reason = CORPUS[name]
     restarts = restarted(cluster)
-    version = register(cluster, client, files, sha256)
+    version = register(cluster, mlflow, files, sha256)
     body = json.dumps(holdout["request"]).encode()
 
     def refused() -> dict[ServingPod, str]:
@@ -128,11 +119,11 @@ def test_it_is_refused_with_a_reason_and_the_champion_is_served_on(
 
     try:
         with Load(cluster.url, body, threads=1, pause=0.1) as load:
-            client.set_registered_model_alias("digits", "champion", version)
+            mlflow.set_registered_model_alias("digits", "champion", version)
             said = eventually(refused, seconds=90, what=f"every pod refuses version {version}")
     finally:
-        client.set_registered_model_alias("digits", "champion", champion)
-        client.delete_model_version("digits", version)
+        mlflow.set_registered_model_alias("digits", "champion", champion)
+        mlflow.delete_model_version("digits", version)
     assert isinstance(said, dict)
     assert all(reason in why for why in said.values()), said
     assert load.failed == []

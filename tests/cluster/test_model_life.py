@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,34 +12,24 @@ from typing import Any
 import pytest
 import yaml
 from cluster_load import Load, predict
-from conftest import Cluster, eventually
+from conftest import Cluster, eventually, kindling
 from mlflow import MlflowClient
 
 from kindling import paths
 from kindling.model_registry import ModelRegistry
 from kindling.pods import serving_pods
-from kindling.registry_access import access
-
-
-@pytest.fixture(scope="module")
-def client(cluster: Cluster) -> Iterator[MlflowClient]:
-    registry = access(cluster.name)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in registry.variables.items():
-            patch.setenv(name, value)
-        yield MlflowClient(registry.url)
 
 
 @pytest.fixture
-def aliases_kept(cluster: Cluster, client: MlflowClient) -> Iterator[None]:
+def aliases_kept(cluster: Cluster, mlflow: MlflowClient) -> Iterator[None]:
     """Afterwards the aliases are what they were, and every pod serves the champion again."""
-    registry = ModelRegistry(client)
+    registry = ModelRegistry(mlflow)
     before = registry.aliases("digits")
     yield
     for alias, version in before.items():
-        client.set_registered_model_alias("digits", alias, version)
+        mlflow.set_registered_model_alias("digits", alias, version)
     for alias in registry.aliases("digits").keys() - before.keys():
-        client.delete_registered_model_alias("digits", alias)
+        mlflow.delete_registered_model_alias("digits", alias)
     eventually(
         lambda: {pod.model("digits").get("version") for pod in serving_pods(cluster.kubectl)}
         == {before["champion"]},
@@ -73,54 +62,47 @@ def train(checkout: Path, **changed: Any) -> subprocess.CompletedProcess[str]:
     return kindling("train", f"--root={checkout}", "digits")
 
 
-def kindling(module: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"kindling.{module}", *words],
-        capture_output=True, text=True, cwd=paths.REPOSITORY,
-    )  # fmt: skip
-
-
-def newest(client: MlflowClient) -> str:
-    return max((str(v.version) for v in client.search_model_versions("name='digits'")), key=int)
+def newest(mlflow: MlflowClient) -> str:
+    return max((str(v.version) for v in mlflow.search_model_versions("name='digits'")), key=int)
 
 
 def test_the_gate_stops_a_worse_model_and_says_what_fell_short(
-    checkout: Path, client: MlflowClient
+    checkout: Path, mlflow: MlflowClient
 ) -> None:
-    before = newest(client)
+    before = newest(mlflow)
     done = train(checkout, rounds=1, hidden=[2])
     assert done.returncode == 1
     assert "accuracy" in done.stdout
     assert "0.95" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert newest(client) == before
+    assert newest(mlflow) == before
 
 
 def test_a_version_that_the_gate_did_not_pass_cannot_be_promoted(
-    client: MlflowClient, aliases_kept: None
+    mlflow: MlflowClient, aliases_kept: None
 ) -> None:
-    source = client.get_model_version("digits", newest(client)).source or ""
-    sneaked = client.create_model_version("digits", source, model_id=source.rpartition("/")[2])
+    source = mlflow.get_model_version("digits", newest(mlflow)).source or ""
+    sneaked = mlflow.create_model_version("digits", source, model_id=source.rpartition("/")[2])
     try:
         done = kindling("models", "promote", "digits", str(sneaked.version))
         assert done.returncode == 1
         assert "has not passed the evaluation gate" in done.stderr
-        assert client.get_model_version_by_alias("digits", "champion").version != sneaked.version
+        assert mlflow.get_model_version_by_alias("digits", "champion").version != sneaked.version
     finally:
-        client.delete_model_version("digits", str(sneaked.version))
+        mlflow.delete_model_version("digits", str(sneaked.version))
 
 
 def test_promoted_and_rolled_back_under_load_without_a_failed_request(
     cluster: Cluster,
     checkout: Path,
-    client: MlflowClient,
+    mlflow: MlflowClient,
     holdout: dict[str, Any],
     aliases_kept: None,
 ) -> None:
-    champion = str(client.get_model_version_by_alias("digits", "champion").version)
+    champion = str(mlflow.get_model_version_by_alias("digits", "champion").version)
     done = train(checkout, seed=21)
     assert done.returncode == 0, done.stdout + done.stderr
-    version = str(client.get_model_version_by_alias("digits", "challenger").version)
+    version = str(mlflow.get_model_version_by_alias("digits", "challenger").version)
     assert f"nox -s promote -- digits {version}" in done.stdout
     body = json.dumps(holdout["request"]).encode()
 
@@ -145,7 +127,7 @@ def test_promoted_and_rolled_back_under_load_without_a_failed_request(
     assert load.versions == [version, champion]
     again = train(checkout, seed=21)
     assert again.returncode == 0
-    assert newest(client) == version, "the very same model was registered twice"
+    assert newest(mlflow) == version, "the very same model was registered twice"
 
 
 @pytest.mark.parametrize(
@@ -166,9 +148,9 @@ def test_an_unknown_name_or_version_gets_those_that_exist(
 
 
 def test_predictions_go_on_while_mlflow_and_then_its_database_are_gone(
-    cluster: Cluster, client: MlflowClient, holdout: dict[str, Any]
+    cluster: Cluster, mlflow: MlflowClient, holdout: dict[str, Any]
 ) -> None:
-    runs = sorted(one.version for one in client.search_model_versions("name='digits'"))
+    runs = sorted(one.version for one in mlflow.search_model_versions("name='digits'"))
     body = json.dumps(holdout["request"]).encode()
     with Load(cluster.url, body, threads=2) as load:
         for name in ("mlflow", "postgresql"):
@@ -186,7 +168,7 @@ def test_predictions_go_on_while_mlflow_and_then_its_database_are_gone(
     assert load.failed == []
     assert len(load.versions) == 1
     after = eventually(
-        lambda: sorted(one.version for one in client.search_model_versions("name='digits'")),
+        lambda: sorted(one.version for one in mlflow.search_model_versions("name='digits'")),
         seconds=60, what="MLflow answers again",
     )  # fmt: skip
     assert after == runs

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cluster_load import predict
-from conftest import Cluster, eventually
+from conftest import Cluster, eventually, kindling
 from mlflow import MlflowClient
 
 from kindling import paths
 from kindling.model_registry import ModelRegistry
-from kindling.registry_access import access
 from kindling.supply import command
 
 NAMES = ("digits", "text")
 
 
-def kindling(module: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"kindling.{module}", *words],
-        capture_output=True, text=True, cwd=paths.REPOSITORY,
-    )  # fmt: skip
-
-
-def known(client: MlflowClient) -> dict[str, Any]:
+def known(mlflow: MlflowClient) -> dict[str, Any]:
     """Every version with all that MLflow says of it and of its run, and every alias."""
-    registry = ModelRegistry(client)
+    registry = ModelRegistry(mlflow)
     versions = [one for name in NAMES for one in registry.versions(name)]
     return {
         "versions": [(one.name, one.version, one.run_id, one.source, one.tags) for one in versions],
@@ -39,16 +28,8 @@ def known(client: MlflowClient) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def client(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    registry = access(cluster.name)
-    for name, value in registry.variables.items():
-        monkeypatch.setenv(name, value)
-    return MlflowClient(registry.url)
-
-
-def test_an_upgrade_keeps_what_is_known(cluster: Cluster, client: MlflowClient) -> None:
-    before = known(client)
+def test_an_upgrade_keeps_what_is_known(cluster: Cluster, mlflow: MlflowClient) -> None:
+    before = known(mlflow)
     (old,) = cluster.kubectl.items(
         "pods", "--namespace=kindling", "--selector=app.kubernetes.io/name=mlflow"
     )
@@ -66,15 +47,15 @@ def test_an_upgrade_keeps_what_is_known(cluster: Cluster, client: MlflowClient) 
         if "deletionTimestamp" not in pod["metadata"]
     )
     assert new["metadata"]["uid"] != old["metadata"]["uid"]
-    assert known(client) == before
+    assert known(mlflow) == before
 
 
 def test_a_backup_is_restored_into_an_empty_registry(
-    cluster: Cluster, client: MlflowClient, holdout: dict[str, Any], tmp_path: Path
+    cluster: Cluster, mlflow: MlflowClient, holdout: dict[str, Any], tmp_path: Path
 ) -> None:
-    run = client.create_run(client.create_experiment(f"own-{tmp_path.name}-{id(tmp_path)}"))
-    client.log_text(run.info.run_id, "notes", "notes.txt")
-    before, body = known(client), json.dumps(holdout["request"]).encode()
+    run = mlflow.create_run(mlflow.create_experiment(f"own-{tmp_path.name}-{id(tmp_path)}"))
+    mlflow.log_text(run.info.run_id, "notes", "notes.txt")
+    before, body = known(mlflow), json.dumps(holdout["request"]).encode()
     answer = predict(cluster.url, body)
     file = tmp_path / "backup.tar"
     done = kindling("backup", "backup", str(file))
@@ -91,12 +72,12 @@ def test_a_backup_is_restored_into_an_empty_registry(
     )
     up = kindling("run", "up")
     assert up.returncode == 0, up.stdout + up.stderr
-    assert known(client) != before
+    assert known(mlflow) != before
 
     restored = kindling("backup", "restore", str(file))
     assert restored.returncode == 0, restored.stderr
-    assert known(client) == before
-    artifacts = [one.path for one in client.list_artifacts(run.info.run_id)]
+    assert known(mlflow) == before
+    artifacts = [one.path for one in mlflow.list_artifacts(run.info.run_id)]
     assert artifacts == ["notes.txt"]
     eventually(
         lambda: predict(cluster.url, body) == answer, seconds=60, what="predictions are the same"

@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Cluster
+from conftest import Cluster, kindling
 
 from kindling import cluster as clusters
 from kindling import paths
@@ -155,7 +154,7 @@ def test_a_second_cluster_comes_up_from_a_mirror_and_goes_alone(
     }
     words = [word for key, value in chosen.items() for word in ("-e", f"{key}={value}")]
     try:
-        done = kindling("up", *words)
+        done = kindling("run", "up", *words)
         assert done.returncode == 0, done.stdout + done.stderr
         facts = clusters.facts(name)
         assert facts is not None
@@ -169,21 +168,14 @@ def test_a_second_cluster_comes_up_from_a_mirror_and_goes_alone(
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.load(answer)["predictions"][0]["label"] == 1
-        again = kindling("up", *words)
+        again = kindling("run", "up", *words)
         assert "changed=0 failed=0" in again.stdout, again.stdout + again.stderr
     finally:
-        down = kindling("down", *words)
+        down = kindling("run", "down", *words)
     assert down.returncode == 0, down.stdout + down.stderr
     assert "the engine runs on" in down.stdout
     assert cluster.engine.run("ps", "--quiet").split() == ours
     assert clusters.facts(name) is None
-
-
-def kindling(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kindling.run", *words],
-        cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
 
 
 def test_a_registry_is_asked_under_the_names_in_the_file_of_versions(

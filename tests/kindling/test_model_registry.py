@@ -103,7 +103,7 @@ def test_a_move_can_be_undone(client: Client, registry: ModelRegistry) -> None:
     client.aliases["challenger"] = "2"
     before = dict(client.aliases)
     move = registry.promote("digits", "2")
-    registry.undo(move, before)
+    registry.undo(move)
     assert client.aliases == before
 
 

@@ -103,12 +103,73 @@ def test_the_tokenizer_gives_every_text_back(package_of: Callable[..., Path], wo
     assert tokens.decode(tokens.encode(words)) == words
 
 
-def test_no_image_is_held_out_and_trained_on(tmp_path: Path) -> None:
-    digits.prepare(tmp_path, parameters.load("digits", digits.Params).prepare)
-    train, held_out = (preparation.read(tmp_path, part) for part in ("train", "held_out"))
-    assert not set(train.numbers) & set(held_out.numbers)
-    assert len(train.numbers) + len(held_out.numbers) == 1797
-    assert len(held_out.numbers) == pytest.approx(1797 * 0.2, abs=1)
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, preparation.Images]:
+    folder = tmp_path_factory.mktemp("images")
+    digits.prepare(folder, parameters.load("digits", digits.Params).prepare)
+    return {part: preparation.read(folder, part) for part in ("train", "held_out")}
+
+
+def test_a_fifth_of_every_digit_is_held_out_and_never_trained_on(
+    images: dict[str, preparation.Images],
+) -> None:
+    train, held_out = images["train"], images["held_out"]
+    assert len(held_out.numbers) == 360
+    assert sorted([*train.numbers, *held_out.numbers]) == list(range(1797))
+    labels = np.concatenate([train.labels, held_out.labels])
+    for digit in range(10):
+        share = np.mean(held_out.labels == digit) / np.mean(labels == digit)
+        assert share == pytest.approx(1, abs=0.05)
+
+
+def test_the_same_images_are_held_out_every_time_and_everywhere(
+    images: dict[str, preparation.Images],
+) -> None:
+    assert images["held_out"].numbers[:5].tolist() == [11, 30, 34, 41, 43]
+
+
+def test_the_examples_are_held_out_images_with_their_labels(
+    package_of: Callable[..., Path], images: dict[str, preparation.Images]
+) -> None:
+    holdout = json.loads((package_of("digits") / "holdout.json").read_text())
+    rows = len(holdout["labels"])
+    assert rows == 8
+    assert holdout["request"]["instances"] == images["held_out"].pixels[:rows].tolist()
+    assert holdout["labels"] == images["held_out"].labels[:rows].tolist()
+    assert json.loads((package_of("digits") / "request.json").read_text()) == holdout["request"]
+
+
+def test_the_written_accuracy_is_that_of_the_written_model_on_held_out_images(
+    package_of: Callable[..., Path], images: dict[str, preparation.Images]
+) -> None:
+    folder, held_out = package_of("digits"), images["held_out"]
+    model = session(folder)
+    labels, _ = model.run(None, {model.get_inputs()[0].name: held_out.pixels})
+    described = json.loads((folder / "model.json").read_text())
+    assert described["accuracy"] == np.mean(labels == held_out.labels)
+
+
+@pytest.mark.parametrize("name", WRITE)
+def test_training_leaves_no_trace_outside_its_folder(tmp_path: Path, name: str) -> None:
+    for folder in ("home", "cache", "tmp", "work"):
+        (tmp_path / folder).mkdir()
+    # In CI the libraries behave themselves without being told.
+    unset = ("CI", "ORT_DISABLE_TELEMETRY")
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
+    environment |= {
+        "HOME": str(tmp_path / "home"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PYTHONPATH": str(ROOT),
+    }
+    code = f"import pathlib; folder = pathlib.Path('model'); {WRITE[name]}"
+    subprocess.run(
+        [sys.executable, "-B", "-c", code], cwd=tmp_path / "work", env=environment, check=True
+    )
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    model: Any = stages.load(name)
+    written = {f"work/model/{file}" for file in (*model.PACKAGE, *model.EXAMPLES)}
+    assert found == {"home", "cache", "tmp", "work", "work/model", *written}
 
 
 def test_no_text_is_held_out_and_trained_on(tmp_path: Path) -> None:
