@@ -47,7 +47,9 @@ class Trained:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is named; the exit code is 1 when the gate or anything else stopped something."""
     options = _arguments(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a script that starts this in the background has it ignored, children included.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run(options)
     except KindlingError as error:

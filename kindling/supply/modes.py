@@ -21,7 +21,7 @@ from kindling.supply.store import Step, Store, build_all, wanted
 from kindling.supply.versions import Pinned, Versions
 
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
-IMAGES_OF_CHARTS = ("service", "mlflow", "postgres", "metrics-server", "gpu-device-plugin")
+_IMAGES_OF_CHARTS = ("service", "mlflow", "postgres", "metrics-server", "gpu-device-plugin")
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"
 _NETWORK_LABEL, _OWN_NETWORK = "dev.kindling.pod-network", "kindling-ptp"
@@ -44,7 +44,7 @@ class Supplied:
 
 def unknown(mode: str, why: str, versions: Versions) -> Supplied:
     """What can be said of ``mode`` while no engine is there to ask."""
-    images = dict.fromkeys(IMAGES_OF_CHARTS, _NOT_YET)
+    images = dict.fromkeys(_IMAGES_OF_CHARTS, _NOT_YET)
     tool_paths = dict.fromkeys(("kind", "kubectl", "helm"), _NOT_YET)
     return Supplied(mode, why, _NOT_YET, images, tool_paths, versions.kubernetes, {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,12 @@ def test_only_programs_of_an_engine_count_as_ours(
     shutil.copy(shutil.which("tail") or "", fake)
     ours = subprocess.Popen([fake, "-f", log])
     try:
+        # The kernel shows a program's words a moment after it has begun.
+        for process in (reader, ours):
+            words = Path(f"/proc/{process.pid}/cmdline")
+            deadline = time.monotonic() + 10
+            while not words.read_bytes() and time.monotonic() < deadline:
+                time.sleep(0.01)
         assert [pid for pid, _ in engine._processes()] == [ours.pid]
     finally:
         for process in (reader, ours):

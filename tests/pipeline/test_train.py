@@ -181,14 +181,19 @@ def test_without_a_cluster_nothing_is_trained(
     assert not (root / "pipeline" / "build").exists()
 
 
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_ends_all_that_was_started(root: Path, number: signal.Signals) -> None:
+def test_an_interruption_ends_all_that_was_started(
+    root: Path, number: signal.Signals, before: signal.Handlers
+) -> None:
     (root / "slow").touch()
     words = ["-m", "kindling.train", "--root", str(root), "good", "--no-register"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "KINDLING_TEST_OF": str(root)}
     process = subprocess.Popen(
-        [sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True,
+        # As a shell starts what it puts in the background, or not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
+    )  # fmt: skip
     wait_until((root / "started").exists)
     process.send_signal(number)
     _, said = process.communicate(timeout=20)
