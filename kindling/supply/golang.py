@@ -27,7 +27,8 @@ class Program:
     module: str
     packages: Mapping[str, str]
     ldflags: str = ""
-    cgo_tags: str = ""
+    tags: str = ""
+    cgo: bool = False
     gcflags: str = ""
     own_sources: tuple[str, ...] = field(default=())
 
@@ -83,11 +84,11 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
         flags = ["-ldflags", f"-s -w {spec.ldflags}".strip()]
-        if spec.cgo_tags:
-            flags += ["-tags", spec.cgo_tags]
+        if spec.tags:
+            flags += ["-tags", spec.tags]
         if spec.gcflags:
             flags += [f"-gcflags={spec.gcflags}"]
-        env = environment(results["go-toolchain"], cgo=bool(spec.cgo_tags))
+        env = environment(results["go-toolchain"], cgo=spec.cgo)
         # One call for all packages of a kind shares their compilation and links in parallel.
         alike = {name: path for name, path in spec.packages.items() if _base(path) == name}
         calls = [(out, list(alike.values()))] if alike else []
@@ -101,7 +102,7 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
                 what=f"building {spec.name}",
             )
 
-    inputs = (sources, spec.ldflags, spec.cgo_tags, spec.gcflags, *sorted(spec.packages.values()))
+    inputs = (sources, spec.ldflags, spec.tags, spec.gcflags, *sorted(spec.packages.values()))
     return Step(spec.name, inputs, build, needs=(go,), after=after, exclusive=True)
 
 

@@ -60,7 +60,8 @@ class Programs:
                 # Static: the same file serves this host's engine and Debian's nodes.
                 ldflags="-linkmode external -extldflags -static"
                 f" -X main.version={self._versions.build['runc']}",
-                cgo_tags="seccomp netgo osusergo",
+                tags="seccomp netgo osusergo",
+                cgo=True,
             )
         )
 
@@ -134,8 +135,38 @@ class Programs:
         return self._program(spec, after=(self.components,))
 
     @cached_property
+    def monitoring(self) -> Step:
+        """Prometheus and its tools. Of all that it can discover targets in, only Kubernetes."""
+        prometheus = "github.com/prometheus/prometheus/cmd/"
+        packages = {
+            "prometheus": prometheus + "prometheus",
+            "promtool": prometheus + "promtool",
+            "node_exporter": "github.com/prometheus/node_exporter",
+        }
+        version = self._versions.images["prometheus"].upstream.rpartition(":v")[2]
+        spec = Program(
+            "monitoring",
+            "monitoring",
+            packages,
+            ldflags=f"-X github.com/prometheus/common/version.Version={version}",
+            tags="remove_all_sd enable_kubernetes_sd netgo",
+        )
+        return self._program(spec, after=(self.own,))
+
+    @cached_property
+    def alertmanager(self) -> Step:
+        version = self._versions.images["alertmanager"].upstream.rpartition(":v")[2]
+        spec = Program(
+            "alertmanager",
+            "alertmanager",
+            {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
+            ldflags=f"-X github.com/prometheus/common/version.Version={version}",
+        )
+        return self._program(spec, after=(self.monitoring,))
+
+    @cached_property
     def own(self) -> Step:
-        names = ("pod-network", "gpu-device-plugin")
+        names = ("pod-network", "gpu-device-plugin", "alert-receiver")
         sources = tuple(f"cmd/{n}" for n in names)
         packages = {n: f"./cmd/{n}" for n in names}
         spec = Program("own-programs", "cluster", packages, own_sources=sources)
@@ -222,7 +253,15 @@ class Containers:
                 pinned["metrics-server"].upstream,
             ),
             "postgres": Image("postgres", root=database, upstream=pinned["postgres"].upstream),
+            "prometheus": Image(
+                "prometheus", {"bin": programs.monitoring}, None, pinned["prometheus"].upstream
+            ),
+            "alertmanager": Image(
+                "alertmanager", {"bin": programs.alertmanager}, None,
+                pinned["alertmanager"].upstream,
+            ),
             "gpu-device-plugin": Image("gpu-device-plugin", {"bin": programs.own}),
+            "alert-receiver": Image("alert-receiver", {"bin": programs.own}),
         }  # fmt: skip
 
     @cached_property

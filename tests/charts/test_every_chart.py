@@ -65,6 +65,27 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
+    "prometheus": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "scrape.namespaces": {"scrape": {"namespaces": ["one"]}},
+        "retention.size": {"retention": {"size": "1GB"}},
+        "rules.overrides": {"rules": {"overrides": {"monitoring.yml": "groups: []"}}},
+        "service.type": {"service": {"type": "NodePort"}},
+        "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30900}},
+        "alertmanager.image.tag": {"alertmanager": {"image": {"tag": "v2"}}},
+        "alertmanager.webhookUrls": {"alertmanager": {"webhookUrls": ["https://a.example/b"]}},
+        "alertmanager.service.type": {"alertmanager": {"service": {"type": "NodePort"}}},
+        "alertmanager.service.nodePort": {
+            "alertmanager": {"service": {"type": "NodePort", "nodePort": 30930}}
+        },
+        "receiver.enabled": {
+            "receiver": {"enabled": False},
+            "alertmanager": {"configSecret": "other"},
+        },
+        "receiver.image.tag": {"receiver": {"image": {"tag": "v2"}}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "metrics-server": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
