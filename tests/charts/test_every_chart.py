@@ -66,6 +66,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "prometheus": {
+        "mode": {"mode": "operator"},
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "scrape.namespaces": {"scrape": {"namespaces": ["one"]}},

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from kindling import charts
 from kindling.errors import KindlingError
 
 CHART = "prometheus"
@@ -143,3 +145,20 @@ def test_values_that_contradict_or_do_nothing_are_refused(
 ) -> None:
     with pytest.raises(KindlingError, match=re.escape(why)):
         render(**values)
+
+
+def test_an_operator_gets_the_same_rules_and_targets_and_no_second_server(
+    helm: Path, render: Render
+) -> None:
+    made = charts.render(helm, charts.CHARTS / CHART, {"mode": "operator"})
+    files = render()["ConfigMap/prometheus-rules"]["data"]
+    rules = {one["metadata"]["name"]: one for one in made if one["kind"] == "PrometheusRule"}
+    assert {name: rule["spec"] for name, rule in rules.items()} == {
+        f"prometheus-{name.removesuffix('.yml')}": yaml.safe_load(text)
+        for name, text in files.items()
+    }
+    (monitor,) = (one for one in made if one["kind"] == "PodMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/part-of": "kindling"}
+    own, honored = monitor["spec"]["podMetricsEndpoints"]
+    assert (own["honorLabels"], honored["honorLabels"]) == (False, True)
+    assert len(made) == len(rules) + 1
