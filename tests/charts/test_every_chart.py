@@ -69,6 +69,19 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
     },
+    "kube-state-metrics": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["pods"]},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "node-exporter": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["filesystem"]},
+        "tolerations": {"tolerations": []},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "gpu-device-plugin": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
