@@ -85,6 +85,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "gpu-device-plugin": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
 }
 
