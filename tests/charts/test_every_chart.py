@@ -53,6 +53,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "auth.database": {"auth": {"database": "other"}},
         "auth.username": {"auth": {"username": "other"}},
+        "exporter.image.pullPolicy": {"exporter": {"image": {"pullPolicy": "Never"}}},
+        "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "parameters": {"parameters": {"max_connections": "200"}},
         "storage.size": {"storage": {"size": "1Gi"}},
         "networkPolicy.enabled": {
