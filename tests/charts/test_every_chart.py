@@ -53,6 +53,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "auth.database": {"auth": {"database": "other"}},
         "auth.username": {"auth": {"username": "other"}},
+        "exporter.image.pullPolicy": {"exporter": {"image": {"pullPolicy": "Never"}}},
+        "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "parameters": {"parameters": {"max_connections": "200"}},
         "storage.size": {"storage": {"size": "1Gi"}},
         "networkPolicy.enabled": {
@@ -91,9 +93,23 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
     },
+    "kube-state-metrics": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["pods"]},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "node-exporter": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["filesystem"]},
+        "tolerations": {"tolerations": []},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "gpu-device-plugin": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
 }
 
