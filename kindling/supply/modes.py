@@ -22,8 +22,8 @@ from kindling.supply.versions import Pinned, Versions
 
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
 _IMAGES_OF_CHARTS = (
-    "service", "mlflow", "postgres", "metrics-server", "prometheus", "alertmanager",
-    "alert-receiver", "gpu-device-plugin",
+    "service", "mlflow", "postgres", "postgres-exporter", "metrics-server", "prometheus",
+    "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics", "gpu-device-plugin",
 )  # fmt: skip
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"

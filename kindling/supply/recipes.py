@@ -27,6 +27,7 @@ _PYTHON_PACKAGES = (
     "ca-certificates", "netbase",
 )  # fmt: skip
 _POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
+_POSTGRES_EXPORTER_PACKAGES = ("base-files", "prometheus-postgres-exporter")
 # Of the just-in-time compiler and of Debian's cluster scripts: two thirds of what comes along.
 _POSTGRES_WITHOUT = (
     "/usr/lib/*/libLLVM*", "/usr/lib/llvm*", "/usr/lib/*/libz3*", "/usr/lib/*/libperl*",
@@ -166,7 +167,7 @@ class Programs:
 
     @cached_property
     def own(self) -> Step:
-        names = ("pod-network", "gpu-device-plugin", "alert-receiver")
+        names = ("pod-network", "gpu-device-plugin", "alert-receiver", "kube-state-metrics")
         sources = tuple(f"cmd/{n}" for n in names)
         packages = {n: f"./cmd/{n}" for n in names}
         spec = Program("own-programs", "cluster", packages, own_sources=sources)
@@ -247,22 +248,27 @@ class Containers:
         programs = self._programs
         pinned = self._versions.images
         database = self._debian("debian-postgres", _POSTGRES_PACKAGES, without=_POSTGRES_WITHOUT)
+        exporter = self._debian("debian-postgres-exporter", _POSTGRES_EXPORTER_PACKAGES)
+        made_of: dict[str, tuple[Step | None, Step | None]] = {
+            "metrics-server": (programs.components, None),
+            "postgres": (None, database),
+            "postgres-exporter": (None, exporter),
+            "prometheus": (programs.monitoring, None),
+            "alertmanager": (programs.alertmanager, None),
+            "node-exporter": (programs.monitoring, None),
+            "kube-state-metrics": (programs.own, None),
+            "gpu-device-plugin": (programs.own, None),
+            "alert-receiver": (programs.own, None),
+        }
         return {
-            "metrics-server": Image(
-                "metrics-server", {"bin": programs.components}, None,
-                pinned["metrics-server"].upstream,
-            ),
-            "postgres": Image("postgres", root=database, upstream=pinned["postgres"].upstream),
-            "prometheus": Image(
-                "prometheus", {"bin": programs.monitoring}, None, pinned["prometheus"].upstream
-            ),
-            "alertmanager": Image(
-                "alertmanager", {"bin": programs.alertmanager}, None,
-                pinned["alertmanager"].upstream,
-            ),
-            "gpu-device-plugin": Image("gpu-device-plugin", {"bin": programs.own}),
-            "alert-receiver": Image("alert-receiver", {"bin": programs.own}),
-        }  # fmt: skip
+            name: Image(
+                name,
+                {"bin": program} if program else {},
+                root,
+                pinned[name].upstream if name in pinned else "",
+            )
+            for name, (program, root) in made_of.items()
+        }
 
     @cached_property
     def python(self) -> Image:
