@@ -40,9 +40,9 @@ def add_predict(app: FastAPI, settings: Settings, models: Models, predictor: Pre
             part = cast(ClassifierPart, served.descriptor.classifier)
             rows = to_rows(asked.instances, part)
             labels, probabilities = await predictor.run(partial(served.runner.predict, rows))
+            answer = _answer(served, labels.tolist(), probabilities.astype(float).round(6).tolist())
             if served.sketch:
                 served.sketch.rows(rows, labels)
-            answer = _answer(served, labels.tolist(), probabilities.astype(float).round(6).tolist())
         # Already of the documented type: FastAPI would validate every number again.
         return Response(answer.model_dump_json(), media_type="application/json")
 
