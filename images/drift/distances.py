@@ -31,7 +31,8 @@ def psi(reference: Counts, live: Counts) -> float:
     """
     seen = (reference + live) > 0
     p, q = _shares(reference[seen]), _shares(live[seen])
-    return float(entropy(p, q) + entropy(q, p))
+    # Rounded sums of nothing can be a little below it.
+    return max(0.0, float(entropy(p, q) + entropy(q, p)))
 
 
 def kolmogorov_smirnov(reference: Counts, live: Counts) -> KolmogorovSmirnov:
@@ -46,7 +47,7 @@ def kolmogorov_smirnov(reference: Counts, live: Counts) -> KolmogorovSmirnov:
     n, m = int(reference.sum()), int(live.sum())
     apart = np.abs(np.cumsum(reference) / n - np.cumsum(live) / m)
     statistic = float(apart.max())
-    effective = np.round(n * m / (n + m))
+    effective = max(1, round(n * m / (n + m)))
     return KolmogorovSmirnov(statistic, float(np.clip(kstwo.sf(statistic, effective), 0, 1)))
 
 
