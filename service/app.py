@@ -22,6 +22,7 @@ from service.predict import add_predict
 from service.predictor import Predictor
 from service.schemas import Health, Readiness
 from service.settings import Settings
+from service.sketches import add_sketches
 
 
 def create_app(
@@ -60,6 +61,7 @@ def create_app(
     add_error_handlers(app)
     add_docs(app)
     add_predict(app, settings, models, predictor)
+    add_sketches(app, models)
     add_chat(app, settings, models, predictor, metrics)
 
     @app.get("/health")

@@ -62,6 +62,8 @@ class Turn:
             while generation.finish_reason is None:
                 yield await self._predictor.run(generation.step, deadline=self._deadline)
         finally:
+            if self.served.sketch:
+                self.served.sketch.tokens(generation.prompt_ids, generation.taken_ids)
             metrics.tokens(
                 self.served.name,
                 self.served.version,

@@ -13,7 +13,7 @@ from service.metrics import UNKNOWN, Metrics
 from service.observed import model_headers, model_of, status_of
 
 _log = structlog.stdlib.get_logger("service.access")
-_UNCOUNTED = frozenset({"/health", "/ready", "/metrics"})
+_UNCOUNTED = frozenset({"/health", "/ready", "/metrics", "/sketches"})
 # Whose requests are those of a model.
 MODEL_PATHS = frozenset({"/predict", "/v1/chat/completions"})
 

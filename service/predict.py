@@ -41,6 +41,8 @@ def add_predict(app: FastAPI, settings: Settings, models: Models, predictor: Pre
             rows = to_rows(asked.instances, part)
             labels, probabilities = await predictor.run(partial(served.runner.predict, rows))
             answer = _answer(served, labels.tolist(), probabilities.astype(float).round(6).tolist())
+            if served.sketch:
+                served.sketch.rows(rows, labels)
         # Already of the documented type: FastAPI would validate every number again.
         return Response(answer.model_dump_json(), media_type="application/json")
 

@@ -114,6 +114,15 @@ class Settings(BaseModel):
     intra_op_threads: int = Field(
         default=1, ge=1, le=64, description="Threads within one inference."
     )
+    sketch_rows: int = Field(
+        default=2048,
+        ge=20,
+        le=100_000,
+        description="Most recent rows of each model that drift detection counts.",
+    )
+    sketch_seconds: float = Field(
+        default=1800.0, gt=0, le=86_400, description="Age from which a row is not counted."
+    )
     drain_seconds: float = Field(
         default=5.0, ge=0, le=600, description="After SIGTERM: not ready, but serving, this long."
     )

@@ -43,7 +43,7 @@ def package_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def package(package_dir: Path) -> dict[str, bytes]:
     """The files of the trained model."""
-    return {name: (package_dir / name).read_bytes() for name in ("model.json", "model.onnx")}
+    return {name: (package_dir / name).read_bytes() for name in digits.PACKAGE}
 
 
 @pytest.fixture(scope="session")
