@@ -109,6 +109,7 @@ class Metrics:
         versions.append(version)
         self._info.labels(model, version).set(1)
         self._create_series(model, version)
+        self.inference.create(model, version)
         self.quality.served(model, version, kind, accuracy)
         if len(versions) > KEPT:
             self._remove_series(model, versions.pop(0))
@@ -136,7 +137,6 @@ class Metrics:
             series.tokens[kind].inc(amount)
 
     def _create_series(self, model: str, version: str) -> _Series:
-        self.inference.create(model, version)
         series = _Series(self._requests, self._latency, self._tokens, model, version)
         self._series[model, version] = series
         return series
