@@ -46,6 +46,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "service.type": {"service": {"type": "NodePort"}},
         "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30500}},
         "storage.size": {"storage": {"size": "1Gi"}},
+        "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "postgresql": {
