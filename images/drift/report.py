@@ -59,7 +59,8 @@ def render(finding: Finding, made_at: float) -> str:
 little, above {PSI_LIMIT:g} another distribution. A version drifts when more than
 {SHARE_LIMIT:.0%} of its features, or its prediction, are above that. KS is the largest difference
 of the cumulative shares, p how likely one as large would be by chance. Rows of one client are
-alike, so p says less than it seems. The report holds counts only, and no row that anybody sent.</p>
+alike, so p says less than it seems. A text generator's tokens are in groups, the commonest in
+training first; its rows are tokens. The report holds counts only, and no row that anybody sent.</p>
 </body></html>
 """
 
@@ -68,7 +69,8 @@ def _facts(finding: Finding, made_at: float) -> str:
     merged = finding.merged
     training = int(finding.prediction.feature.reference.sum())
     rows = (
-        ("Compared", f"{merged.rows} recent rows of {merged.replicas} replicas"),
+        ("Compared", f"{merged.rows} recent rows"),
+        ("Replicas", str(merged.replicas)),
         ("With", f"{training} predictions on training data"),
         ("From", _time(merged.oldest)),
         ("To", _time(merged.newest)),
@@ -88,11 +90,16 @@ def _table(features: list[Compared]) -> str:
     rows = []
     for each in features:
         kind, verdict = (' class="drifted"', "drifted") if each.drifted else ("", "")
-        numbers = (f"{each.psi:.3f}", f"{each.ks.statistic:.3f}", f"{each.ks.p_value:.2g}")
+        numbers = (f"{each.psi:.3f}", f"{each.ks.statistic:.3f}", _chance(each.ks.p_value))
         cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
         rows.append(f"<tr{kind}><td>{escape(each.feature.name)}</td>{cells}<td>{verdict}</td></tr>")
     heads = "".join(f'<th class="number">{name}</th>' for name in ("PSI", "KS", "p"))
     return f"<table><tr><th>feature</th>{heads}<th></th></tr>{''.join(rows)}</table>"
+
+
+def _chance(p_value: float) -> str:
+    # What a rounded number cannot tell from zero.
+    return f"{p_value:.2g}" if p_value >= 1e-12 else "below 1e-12"
 
 
 def _time(seconds: float | None) -> str:

@@ -94,6 +94,12 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
     },
+    "drift": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "registry.uri": {"registry": {"uri": "https://elsewhere"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "kube-state-metrics": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
