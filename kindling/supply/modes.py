@@ -21,7 +21,10 @@ from kindling.supply.store import Step, Store, build_all, wanted
 from kindling.supply.versions import Pinned, Versions
 
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
-_IMAGES_OF_CHARTS = ("service", "mlflow", "postgres", "metrics-server", "gpu-device-plugin")
+_IMAGES_OF_CHARTS = (
+    "service", "mlflow", "postgres", "postgres-exporter", "metrics-server", "prometheus",
+    "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics", "gpu-device-plugin",
+)  # fmt: skip
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"
 _NETWORK_LABEL, _OWN_NETWORK = "dev.kindling.pod-network", "kindling-ptp"
@@ -170,11 +173,11 @@ class Supplier:
         for image in pinned.values():
             self._pull(engine, image, mirror)
         containers = Containers(self._versions, self._programs, engine)
-        gpu = containers.addons["gpu-device-plugin"]
+        own = [image for image in containers.addons.values() if not image.upstream]
         base = (pinned["python"].upstream, pinned["python"].digest)
-        built = [gpu, containers.service(*base), containers.mlflow(*base)]
+        built = [*own, containers.service(*base), containers.mlflow(*base)]
         self._build([image_step(image, engine) for image in built])
-        images = {name: pinned[name].upstream for name in ("metrics-server", "postgres")}
+        images = {name: pinned[name].upstream for name in containers.addons if name in pinned}
         images |= {image.folder: image.ref for image in built}
         return Supplied(
             mode,

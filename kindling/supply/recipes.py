@@ -27,6 +27,7 @@ _PYTHON_PACKAGES = (
     "ca-certificates", "netbase",
 )  # fmt: skip
 _POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
+_POSTGRES_EXPORTER_PACKAGES = ("base-files", "prometheus-postgres-exporter")
 # Of the just-in-time compiler and of Debian's cluster scripts: two thirds of what comes along.
 _POSTGRES_WITHOUT = (
     "/usr/lib/*/libLLVM*", "/usr/lib/llvm*", "/usr/lib/*/libz3*", "/usr/lib/*/libperl*",
@@ -60,7 +61,8 @@ class Programs:
                 # Static: the same file serves this host's engine and Debian's nodes.
                 ldflags="-linkmode external -extldflags -static"
                 f" -X main.version={self._versions.build['runc']}",
-                cgo_tags="seccomp netgo osusergo",
+                tags="seccomp netgo osusergo",
+                cgo=True,
             )
         )
 
@@ -134,8 +136,38 @@ class Programs:
         return self._program(spec, after=(self.components,))
 
     @cached_property
+    def monitoring(self) -> Step:
+        """Prometheus and its tools. Of all that it can discover targets in, only Kubernetes."""
+        prometheus = "github.com/prometheus/prometheus/cmd/"
+        packages = {
+            "prometheus": prometheus + "prometheus",
+            "promtool": prometheus + "promtool",
+            "node_exporter": "github.com/prometheus/node_exporter",
+        }
+        version = self._versions.images["prometheus"].upstream.rpartition(":v")[2]
+        spec = Program(
+            "monitoring",
+            "monitoring",
+            packages,
+            ldflags=f"-X github.com/prometheus/common/version.Version={version}",
+            tags="remove_all_sd enable_kubernetes_sd netgo",
+        )
+        return self._program(spec, after=(self.own,))
+
+    @cached_property
+    def alertmanager(self) -> Step:
+        version = self._versions.images["alertmanager"].upstream.rpartition(":v")[2]
+        spec = Program(
+            "alertmanager",
+            "alertmanager",
+            {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
+            ldflags=f"-X github.com/prometheus/common/version.Version={version}",
+        )
+        return self._program(spec, after=(self.monitoring,))
+
+    @cached_property
     def own(self) -> Step:
-        names = ("pod-network", "gpu-device-plugin")
+        names = ("pod-network", "gpu-device-plugin", "alert-receiver", "kube-state-metrics")
         sources = tuple(f"cmd/{n}" for n in names)
         packages = {n: f"./cmd/{n}" for n in names}
         spec = Program("own-programs", "cluster", packages, own_sources=sources)
@@ -216,14 +248,27 @@ class Containers:
         programs = self._programs
         pinned = self._versions.images
         database = self._debian("debian-postgres", _POSTGRES_PACKAGES, without=_POSTGRES_WITHOUT)
+        exporter = self._debian("debian-postgres-exporter", _POSTGRES_EXPORTER_PACKAGES)
+        made_of: dict[str, tuple[Step | None, Step | None]] = {
+            "metrics-server": (programs.components, None),
+            "postgres": (None, database),
+            "postgres-exporter": (None, exporter),
+            "prometheus": (programs.monitoring, None),
+            "alertmanager": (programs.alertmanager, None),
+            "node-exporter": (programs.monitoring, None),
+            "kube-state-metrics": (programs.own, None),
+            "gpu-device-plugin": (programs.own, None),
+            "alert-receiver": (programs.own, None),
+        }
         return {
-            "metrics-server": Image(
-                "metrics-server", {"bin": programs.components}, None,
-                pinned["metrics-server"].upstream,
-            ),
-            "postgres": Image("postgres", root=database, upstream=pinned["postgres"].upstream),
-            "gpu-device-plugin": Image("gpu-device-plugin", {"bin": programs.own}),
-        }  # fmt: skip
+            name: Image(
+                name,
+                {"bin": program} if program else {},
+                root,
+                pinned[name].upstream if name in pinned else "",
+            )
+            for name, (program, root) in made_of.items()
+        }
 
     @cached_property
     def python(self) -> Image:

@@ -53,6 +53,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "auth.database": {"auth": {"database": "other"}},
         "auth.username": {"auth": {"username": "other"}},
+        "exporter.image.pullPolicy": {"exporter": {"image": {"pullPolicy": "Never"}}},
+        "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "parameters": {"parameters": {"max_connections": "200"}},
         "storage.size": {"storage": {"size": "1Gi"}},
         "networkPolicy.enabled": {
@@ -65,13 +67,49 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
+    "prometheus": {
+        "mode": {"mode": "operator"},
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "scrape.namespaces": {"scrape": {"namespaces": ["one"]}},
+        "retention.size": {"retention": {"size": "1GB"}},
+        "rules.overrides": {"rules": {"overrides": {"monitoring.yml": "groups: []"}}},
+        "service.type": {"service": {"type": "NodePort"}},
+        "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30900}},
+        "alertmanager.image.tag": {"alertmanager": {"image": {"tag": "v2"}}},
+        "alertmanager.webhookUrls": {"alertmanager": {"webhookUrls": ["https://a.example/b"]}},
+        "alertmanager.service.type": {"alertmanager": {"service": {"type": "NodePort"}}},
+        "alertmanager.service.nodePort": {
+            "alertmanager": {"service": {"type": "NodePort", "nodePort": 30930}}
+        },
+        "receiver.enabled": {
+            "receiver": {"enabled": False},
+            "alertmanager": {"configSecret": "other"},
+        },
+        "receiver.image.tag": {"receiver": {"image": {"tag": "v2"}}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "metrics-server": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
     },
+    "kube-state-metrics": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["pods"]},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "node-exporter": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["filesystem"]},
+        "tolerations": {"tolerations": []},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "gpu-device-plugin": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
 }
 

@@ -56,9 +56,10 @@ def test_two_servers_never_share_the_volume_or_the_schema(render: Render) -> Non
 
 
 def test_artifacts_are_on_a_volume_that_outlives_the_release(render: Render) -> None:
-    manifests = render(storage={"size": "7Gi", "className": "fast"})
+    annotations = {"volumeType": "local"}
+    manifests = render(storage={"size": "7Gi", "className": "fast", "annotations": annotations})
     claim = manifests["PersistentVolumeClaim"]
-    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep", **annotations}
     assert claim["spec"]["resources"]["requests"]["storage"] == "7Gi"
     assert claim["spec"]["storageClassName"] == "fast"
     volumes = {one["name"]: one for one in pod(manifests)["volumes"]}
