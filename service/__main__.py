@@ -64,16 +64,16 @@ def create_tracing(
     """What traces requests, and what is to run beside to export the traces."""
     # Imported here: what does not trace has no use for the libraries.
     from service.trace_export import Exporter, TraceMetrics
-    from service.trace_sampling import create_sampler
+    from service.trace_sampling import Sampling
     from service.trace_sinks import create_sink
     from service.tracing import Tracing
 
     counts = TraceMetrics(metrics.registry)
     exporter = Exporter(create_sink(settings), counts)
-    sampler = create_sampler(
+    sampling = Sampling(
         settings.trace_sample_ratio, settings.trace_max_per_second, counts.limited.inc
     )
-    return Tracing(exporter, sampler), exporter.run
+    return Tracing(exporter, sampling), exporter.run
 
 
 def create_registry(settings: Settings) -> Registry | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
+from service.access_log import AccessLog
 from service.chat import add_chat
 from service.docs import add_docs
 from service.feedback import add_feedback
@@ -50,6 +51,7 @@ def create_app(
         max_in_flight=settings.max_in_flight,
         request_seconds=settings.request_seconds,
     )
+    access_log = AccessLog()
     key = settings.feedback_key.get_secret_value()
     ids = PredictionIds(key, days=settings.feedback_days) if key else None
 
@@ -60,6 +62,7 @@ def create_app(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        access_log.flush()
         pool.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
@@ -69,7 +72,9 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Observe, metrics=metrics, lifecycle=lifecycle, tracing=tracing)
+    app.add_middleware(
+        Observe, metrics=metrics, lifecycle=lifecycle, access_log=access_log, tracing=tracing
+    )
     add_error_handlers(app)
     add_docs(app)
     add_metrics(app, metrics.registry)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
-from typing import Any, Literal
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
 from service.observed import CURRENT
-
-_access = logging.getLogger("service.access")
 
 
 def configure_logs(level: str) -> None:
@@ -52,25 +48,6 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-
-
-def log_access(level: Literal["debug", "info"], fields: Mapping[str, Any]) -> None:
-    """One line about an answered request, of the shape that all others have.
-
-    Not through structlog and logging, whose way to a line takes ten times as long: this is the only
-    line that every request has.
-    """
-    if not _access.isEnabledFor(logging.INFO if level == "info" else logging.DEBUG):
-        return
-    line = {
-        "message": "request",
-        **fields,
-        "level": level,
-        "logger": _access.name,
-        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
 
 
 def _add_request(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

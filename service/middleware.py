@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access_log import AccessLog
 from service.lifecycle import Lifecycle
-from service.logs import log_access
 from service.metrics import UNKNOWN, Metrics
 from service.observed import CURRENT, Observed, observe
 
@@ -34,11 +34,18 @@ class Observe:
     """
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, lifecycle: Lifecycle, tracing: Tracing | None
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        access_log: AccessLog,
+        tracing: Tracing | None,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._lifecycle = lifecycle
+        self._access_log = access_log
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,16 +112,12 @@ class Observe:
             self._metrics.answered(name, version, status, seconds, trace_id)
         if trace:
             trace.end(status, served)
-        log_access(
-            "info" if counted or status >= 500 else "debug",
-            {
-                "method": scope["method"],
-                "path": scope["path"][:200],
-                "status": status,
-                "duration_ms": round(seconds * 1000, 3),
-                **observed.fields(),
-            },
-        )
+        line = observed.fields()
+        line["method"] = scope["method"]
+        line["path"] = scope["path"][:200]
+        line["status"] = status
+        line["duration_ms"] = round(seconds * 1000, 3)
+        self._access_log.add("info" if counted or status >= 500 else "debug", line)
 
 
 def _find(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

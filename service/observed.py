@@ -36,15 +36,16 @@ class Observed:
             headers["X-Model-Version"] = self.served.version
         return headers
 
-    def fields(self) -> dict[str, str]:
+    def fields(self) -> dict[str, Any]:
         """What every log line within the request has."""
-        fields = {"request_id": self.request_id}
+        fields: dict[str, Any] = {"request_id": self.request_id}
         if self.trace_id:
             fields["trace_id"] = self.trace_id
         if self.trace:
             fields["span_id"] = self.trace.span_id
         if self.served:
-            fields |= {"model": self.served.name, "version": self.served.version}
+            fields["model"] = self.served.name
+            fields["version"] = self.served.version
         return fields
 
 

@@ -49,11 +49,12 @@ def add_predict(
             labels, probabilities = await predictor.run(
                 partial(served.runner.predict, rows), served, rows=len(rows)
             )
-            answer = _answer(served, labels.tolist(), probabilities.astype(float).round(6).tolist())
+            found = labels.tolist()
+            answer = _answer(served, found, probabilities.astype(float).round(6).tolist())
             if served.sketch:
                 served.sketch.rows(rows, labels)
             if ids:
-                answer.prediction_id = ids.make(served.name, served.version, labels, part.classes)
+                answer.prediction_id = ids.make(served.name, served.version, found, part.classes)
         # Already of the documented type: FastAPI would validate every number again.
         return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import hmac
-import random
-import re
+import itertools
+import secrets
 import struct
 import time
 from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from service.classifier import Labels
 from service.errors import FeedbackExpiredError, InvalidRequestError
-from service.package import NAME_PATTERN, VERSION_PATTERN
 
-# Format, time in seconds, classes, a number that makes ids of the same prediction differ, and how
-# many bytes name and version have. These follow, then the labels, then the signature.
-_HEAD = struct.Struct(">BII6sBB")
+# Format, time in seconds, and a number that makes ids of the same prediction differ.
+_HEAD = struct.Struct(">BIQ")
+# Classes, and how many bytes name and version have. These follow, then labels and signature.
+_MODEL = struct.Struct(">IBB")
 _FORMAT = 1
 _SIGNATURE_BYTES = 16
 # Whatever else the key may sign one day, it is not taken for an id.
 _PURPOSE = b"kindling prediction id\0"
 _MOST_ROWS = 4096
-_MOST_BYTES = _HEAD.size + 63 + 18 + _MOST_ROWS * 4 + _SIGNATURE_BYTES
+_MOST_REMEMBERED = 100
+_MOST_BYTES = _HEAD.size + _MODEL.size + 63 + 18 + _MOST_ROWS * 4 + _SIGNATURE_BYTES
 LONGEST = -(-_MOST_BYTES * 4 // 3)
 
 
@@ -43,16 +42,21 @@ class PredictionIds:
     """Makes and reads ids with ``key``, which all replicas share. An id is good for ``days``."""
 
     def __init__(self, key: str, *, days: float) -> None:
-        self._key = key.encode()
+        # Copied for each id: to begin anew takes longer than the rest.
+        self._begun = hmac.new(key.encode(), _PURPOSE, "sha256")
         self._seconds = days * 86_400
+        self._numbers = itertools.count(secrets.randbits(62))
+        self._models: dict[tuple[str, str, int], bytes] = {}
 
-    def make(self, model: str, version: str, labels: Labels, classes: int) -> str:
+    def make(self, model: str, version: str, labels: Sequence[int], classes: int) -> str:
         """The id of a prediction of these labels, which are below ``classes``."""
-        name, number = model.encode(), version.encode()
-        # It need not be hard to guess: the signature is.
-        unlike = random.randbytes(6)  # noqa: S311
-        head = _HEAD.pack(_FORMAT, int(time.time()), classes, unlike, len(name), len(number))
-        content = head + name + number + labels.astype(_width(classes)).tobytes()
+        named = self._models.get((model, version, classes))
+        if named is None:
+            if len(self._models) > _MOST_REMEMBERED:
+                self._models.clear()
+            named = self._models[model, version, classes] = _name(model, version, classes)
+        head = _HEAD.pack(_FORMAT, int(time.time()), next(self._numbers))
+        content = head + named + _pack(labels, classes)
         # Unpadded: the characters are those of header values, URLs and file names.
         return urlsafe_b64encode(content + self._sign(content)).rstrip(b"=").decode()
 
@@ -76,26 +80,44 @@ class PredictionIds:
         return predicted
 
     def _sign(self, content: bytes) -> bytes:
-        return hmac.digest(self._key, _PURPOSE + content, "sha256")[:_SIGNATURE_BYTES]
+        signer = self._begun.copy()
+        signer.update(content)
+        return signer.digest()[:_SIGNATURE_BYTES]
+
+
+def _name(model: str, version: str, classes: int) -> bytes:
+    name, number = model.encode(), version.encode()
+    return _MODEL.pack(classes, len(name), len(number)) + name + number
 
 
 def _parse(content: bytes, signature: bytes) -> tuple[Predicted, int]:
     """What a signed id holds, and when it was made. Raises InvalidRequestError."""
-    if len(content) < _HEAD.size or content[0] != _FORMAT:
+    if content[:1] != bytes([_FORMAT]):
         # Signed by a release that knows another format.
         raise _invalid()
-    _, made, classes, _, name, number = _HEAD.unpack_from(content)
-    after_name, after_number = _HEAD.size + name, _HEAD.size + name + number
-    model = content[_HEAD.size : after_name].decode()
-    version = content[after_name:after_number].decode()
-    if not re.fullmatch(NAME_PATTERN, model) or not re.fullmatch(VERSION_PATTERN, version):
-        raise _invalid()
-    labels = np.frombuffer(content[after_number:], _width(classes)).tolist()
-    return Predicted(model, version, classes, labels, signature), made
+    _, made, _ = _HEAD.unpack_from(content)
+    classes, name, number = _MODEL.unpack_from(content, _HEAD.size)
+    start = _HEAD.size + _MODEL.size
+    model, version = content[start:][:name], content[start + name :][:number]
+    labels = _unpack(content[start + name + number :], classes)
+    return Predicted(model.decode(), version.decode(), classes, labels, signature), made
 
 
-def _width(classes: int) -> str:
-    return "u1" if classes <= 256 else ">u2" if classes <= 65_536 else ">u4"
+def _pack(labels: Sequence[int], classes: int) -> bytes:
+    if classes <= 256:
+        return bytes(labels)
+    return struct.pack(f">{len(labels)}{_code(classes)}", *labels)
+
+
+def _unpack(content: bytes, classes: int) -> list[int]:
+    if classes <= 256:
+        return list(content)
+    code = _code(classes)
+    return list(struct.unpack(f">{len(content) // struct.calcsize(f'>{code}')}{code}", content))
+
+
+def _code(classes: int) -> str:
+    return "H" if classes <= 65_536 else "I"
 
 
 def _invalid() -> InvalidRequestError:

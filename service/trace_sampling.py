@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_ON,
     Decision,
@@ -61,12 +62,36 @@ class AtMost(Sampler):
         return True
 
 
-def create_sampler(ratio: float, per_second: float, refused: Callable[[], None]) -> Sampler:
+class Drawn(RandomIdGenerator):
+    """Trace ids that are drawn before the SDK is asked for a span, to see whether it need be."""
+
+    def __init__(self) -> None:
+        self._trace_id = super().generate_trace_id()
+
+    def generate_trace_id(self) -> int:
+        """The one that was drawn."""
+        return self._trace_id
+
+    def draw(self) -> int:
+        """Another one."""
+        self._trace_id = super().generate_trace_id()
+        return self._trace_id
+
+
+class Sampling:
     """A share of the requests that come without a trace; of others, those that are in one.
 
     Each of the two has its own bound: a client that asks for too many takes none from the rest.
     """
-    return ParentBased(
-        root=AtMost(TraceIdRatioBased(ratio), per_second, refused),
-        remote_parent_sampled=AtMost(ALWAYS_ON, per_second, refused),
-    )
+
+    def __init__(self, ratio: float, per_second: float, refused: Callable[[], None]) -> None:
+        self._root = TraceIdRatioBased(ratio)
+        self.ids = Drawn()
+        self.sampler = ParentBased(
+            root=AtMost(self._root, per_second, refused),
+            remote_parent_sampled=AtMost(ALWAYS_ON, per_second, refused),
+        )
+
+    def leaves_out(self) -> bool:
+        """Whether a trace that begins now is not sampled, as most are: found out at little cost."""
+        return self.ids.draw() & self._root.TRACE_ID_LIMIT >= self._root.bound

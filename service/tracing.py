@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import (
     Span,
     SpanKind,
@@ -26,6 +25,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from service.models import Served
+from service.trace_sampling import Sampling
 
 # A text takes a run for each token; the rest of them are only counted.
 _MOST_RUNS = 8
@@ -38,30 +38,40 @@ _W3C = TraceContextTextMapPropagator()
 class Tracing:
     """Begins the traces of requests; ``processor`` gets their spans as they end."""
 
-    def __init__(self, processor: SpanProcessor, sampler: Sampler) -> None:
+    def __init__(self, processor: SpanProcessor, sampling: Sampling) -> None:
         # Not Resource.create(): it looks into the environment and for plug-ins.
         resource = Resource({"service.name": "serving", "host.name": socket.gethostname()})
         provider = TracerProvider(
-            sampler=sampler, resource=resource, shutdown_on_exit=False, span_limits=_LIMITS
+            sampler=sampling.sampler,
+            id_generator=sampling.ids,
+            resource=resource,
+            shutdown_on_exit=False,
+            span_limits=_LIMITS,
         )
         provider.add_span_processor(processor)
         self._tracer = provider.get_tracer("kindling.service")
+        self._sampling = sampling
 
     def begin(
         self, path: str, traceparent: str, tracestate: str, *, request_id: str
     ) -> tuple[str | None, Trace | None]:
         """The trace id that a client named, or that of our trace; and the trace if it is kept."""
+        if self._sampling.leaves_out() and not traceparent:
+            return None, None
         context = _NO_CONTEXT
         if traceparent:
             carrier = {"traceparent": traceparent, "tracestate": tracestate}
             context = _W3C.extract(carrier, context=_NO_CONTEXT)
-        span = self._tracer.start_span(f"POST {path}", context=context, kind=SpanKind.SERVER)
+        attributes = {
+            "http.request.method": "POST",
+            "http.route": path,
+            "kindling.request_id": request_id,
+        }
+        span = self._tracer.start_span(f"POST {path}", context, SpanKind.SERVER, attributes)
         if not span.is_recording():
             parent = span.get_span_context()
             named = traceparent and parent.is_valid
             return (format_trace_id(parent.trace_id) if named else None), None
-        span.set_attributes({"http.request.method": "POST", "http.route": path})
-        span.set_attribute("kindling.request_id", request_id)
         trace = Trace(self._tracer, span)
         return trace.trace_id, trace
 
@@ -108,9 +118,8 @@ class Trace:
     def end(self, status: int, served: Served | None) -> None:
         """The request is answered."""
         span = self._span
-        span.set_attribute("http.response.status_code", status)
-        if served:
-            span.set_attributes({**_model(served), "kindling.runs": self._runs})
+        known = {**_model(served), "kindling.runs": self._runs} if served else {}
+        span.set_attributes({"http.response.status_code": status, **known})
         span.set_status(Status(StatusCode.ERROR if status >= 500 else StatusCode.OK))
         span.end()
 
