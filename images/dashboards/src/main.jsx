@@ -1,0 +1,51 @@
+import { CssBaseline, ThemeProvider } from '@mui/material';
+import { ChartsProvider, generateChartsTheme, getTheme, SnackbarProvider } from '@perses-dev/components';
+import { PluginRegistry } from '@perses-dev/plugin-system';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { useEffect, useMemo, useState } from 'react';
+import { createRoot } from 'react-dom/client';
+import { BrowserRouter, Route, Routes } from 'react-router-dom';
+import { QueryParamProvider } from 'use-query-params';
+import { ReactRouter6Adapter } from 'use-query-params/adapters/react-router-6';
+import { App } from './App.jsx';
+import { pluginLoader } from './plugins.js';
+
+const queryClient = new QueryClient({ defaultOptions: { queries: { refetchOnWindowFocus: false, retry: 1 } } });
+const defaultPluginKinds = { Panel: 'TimeSeriesChart', TimeSeriesQuery: 'PrometheusTimeSeriesQuery' };
+
+function firstMode() {
+  const kept = localStorage.getItem('mode');
+  if (kept) return kept;
+  return matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark';
+}
+
+function Root() {
+  const [mode, setMode] = useState(firstMode);
+  useEffect(() => localStorage.setItem('mode', mode), [mode]);
+  const theme = useMemo(() => getTheme(mode), [mode]);
+  const chartsTheme = useMemo(() => generateChartsTheme(theme, {}), [theme]);
+  const other = () => setMode(mode === 'dark' ? 'light' : 'dark');
+  return (
+    <ThemeProvider theme={theme}>
+      <CssBaseline />
+      <ChartsProvider chartsTheme={chartsTheme}>
+        <SnackbarProvider anchorOrigin={{ vertical: 'bottom', horizontal: 'left' }}>
+          <PluginRegistry pluginLoader={pluginLoader} defaultPluginKinds={defaultPluginKinds}>
+            <QueryClientProvider client={queryClient}>
+              <BrowserRouter>
+                <QueryParamProvider adapter={ReactRouter6Adapter}>
+                  <Routes>
+                    <Route path="/" element={<App onOtherMode={other} />} />
+                    <Route path="/d/:uid" element={<App onOtherMode={other} />} />
+                  </Routes>
+                </QueryParamProvider>
+              </BrowserRouter>
+            </QueryClientProvider>
+          </PluginRegistry>
+        </SnackbarProvider>
+      </ChartsProvider>
+    </ThemeProvider>
+  );
+}
+
+createRoot(document.getElementById('root')).render(<Root />);
