@@ -36,9 +36,7 @@ def stale(dashboards: Sequence[Dashboard]) -> dict[Path, str | None]:
     }
     there = {file for folder in (GRAFANA, VIEWER) for file in folder.glob("*.json")}
     wrong: dict[Path, str | None] = {
-        file: text
-        for file, text in made.items()
-        if file not in there or file.read_text() != text
+        file: text for file, text in made.items() if file not in there or file.read_text() != text
     }
     return wrong | dict.fromkeys(sorted(there - set(made)))
 

@@ -22,9 +22,6 @@ def convert(dashboard: Dashboard) -> _Json:
     """The resource of ``dashboard``."""
     panels: _Json = {}
     layouts = []
-    if dashboard.annotations:
-        panels["events"] = _events(dashboard.annotations)
-        layouts.append(_row("Events", False, [_item("events", 0, 0, 24, _EVENTS_HEIGHT)]))
     for row_number, row in enumerate(dashboard.rows):
         items = []
         for number, (panel, where) in enumerate(place(row.panels)):
@@ -32,6 +29,9 @@ def convert(dashboard: Dashboard) -> _Json:
             panels[name] = _panel(panel)
             items.append(_item(name, where.x, where.y, where.width, where.height))
         layouts.append(_row(row.title, row.collapsed, items))
+    if dashboard.annotations:
+        panels["events"] = _events(dashboard.annotations)
+        layouts.insert(1, _row("What happened", False, [_item("events", 0, 0, 24, _EVENTS_HEIGHT)]))
     return {
         "kind": "Dashboard",
         "metadata": {"name": dashboard.uid, "project": PROJECT},

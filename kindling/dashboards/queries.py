@@ -36,7 +36,9 @@ def queries(
     """
     for dashboard in load_all() if dashboards is None else dashboards:
         given = {variable.name: initial(variable) for variable in dashboard.variables}
-        given |= {"__rate_interval": rate_interval, "__interval": rate_interval} | dict(values or {})
+        given |= {"__rate_interval": rate_interval, "__interval": rate_interval} | dict(
+            values or {}
+        )
         for panel in dashboard.panels:
             for query in panel.queries:
                 text = fill_in(query.promql, given)
