@@ -163,7 +163,7 @@ def _stat(panel: Panel) -> _Json:
 
 
 def _gauge(panel: Panel) -> _Json:
-    return {**_stat(panel), "max": panel.max}
+    return {**_stat(panel), "max": panel.max, "legend": {"show": False}}
 
 
 def _table(panel: Panel) -> _Json:

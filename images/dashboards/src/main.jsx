@@ -1,4 +1,4 @@
-import { CssBaseline, ThemeProvider } from '@mui/material';
+import { CssBaseline, GlobalStyles, ThemeProvider } from '@mui/material';
 import { ChartsProvider, generateChartsTheme, getTheme, SnackbarProvider } from '@perses-dev/components';
 import { PluginRegistry } from '@perses-dev/plugin-system';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
@@ -12,6 +12,12 @@ import { pluginLoader } from './plugins.js';
 
 const queryClient = new QueryClient({ defaultOptions: { queries: { refetchOnWindowFocus: false, retry: 1 } } });
 const defaultPluginKinds = { Panel: 'TimeSeriesChart', TimeSeriesQuery: 'PrometheusTimeSeriesQuery' };
+
+// A legend below a panel has 40 pixels: two lines of this height, where the default cuts the second in half.
+const legends = {
+  '[role=listitem] .MuiListItemText-root': { margin: 0 },
+  '[role=listitem] .MuiListItemText-primary': { fontSize: 12, lineHeight: '18px' },
+};
 
 function firstMode() {
   const kept = localStorage.getItem('mode');
@@ -28,6 +34,7 @@ function Root() {
   return (
     <ThemeProvider theme={theme}>
       <CssBaseline />
+      <GlobalStyles styles={legends} />
       <ChartsProvider chartsTheme={chartsTheme}>
         <SnackbarProvider anchorOrigin={{ vertical: 'bottom', horizontal: 'left' }}>
           <PluginRegistry pluginLoader={pluginLoader} defaultPluginKinds={defaultPluginKinds}>
