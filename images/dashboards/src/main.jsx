@@ -10,7 +10,10 @@ import { ReactRouter6Adapter } from 'use-query-params/adapters/react-router-6';
 import { App } from './App.jsx';
 import { pluginLoader } from './plugins.js';
 
-const queryClient = new QueryClient({ defaultOptions: { queries: { refetchOnWindowFocus: false, retry: 1 } } });
+const queryClient = new QueryClient({
+  // Without the data before, every refresh would empty all panels until variables and queries are answered.
+  defaultOptions: { queries: { refetchOnWindowFocus: false, retry: 1, keepPreviousData: true } },
+});
 const defaultPluginKinds = { Panel: 'TimeSeriesChart', TimeSeriesQuery: 'PrometheusTimeSeriesQuery' };
 
 // A legend below a panel has 40 pixels: two lines of this height, where the default cuts the second in half.
