@@ -1,4 +1,4 @@
-"""Prometheus rules with shorter waits, so that a load test sees an alert fire within its minutes."""
+"""Prometheus rules with shorter waits, so that a test sees an alert fire within its minutes."""
 
 from __future__ import annotations
 

@@ -88,6 +88,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "alertmanager": {"configSecret": "other"},
         },
         "receiver.image.tag": {"receiver": {"image": {"tag": "v2"}}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "grafana": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},

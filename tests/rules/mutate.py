@@ -54,7 +54,9 @@ class Mutant:
 def load() -> list[Rule]:
     """All rules of the chart, in order."""
     documents = [yaml.safe_load(file.read_text()) for file in sorted(RULES.glob("*.yml"))]
-    return [rule for document in documents for group in document["groups"] for rule in group["rules"]]
+    return [
+        rule for document in documents for group in document["groups"] for rule in group["rules"]
+    ]
 
 
 def alterations(text: str) -> Iterator[tuple[str, str]]:

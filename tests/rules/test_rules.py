@@ -7,7 +7,6 @@ from typing import Any
 
 import mutate
 import pytest
-import yaml
 
 from kindling import paths
 
