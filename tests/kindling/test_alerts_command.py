@@ -1,0 +1,80 @@
+"""``nox -s alerts``: what it says, and its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doctor_fakes import FACTS
+
+from kindling import alerts, cluster
+from kindling.errors import KindlingError
+
+
+@pytest.fixture(autouse=True)
+def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster is recorded."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    cluster.record("kindling", FACTS | {"ports": {"prometheus": 9090}})
+
+
+def alert(name: str, state: str = "firing", summary: str = "") -> dict[str, Any]:
+    return {
+        "labels": {"alertname": name, "severity": "critical"},
+        "annotations": {"summary": summary},
+        "state": state,
+        "activeAt": "2026-01-01T10:00:00.123456789Z",
+    }
+
+
+def notification(name: str, status: str) -> dict[str, Any]:
+    return {**alert(name), "status": status, "received": "2026-01-01T10:01:00.1Z"}
+
+
+def run(
+    *found: dict[str, Any], notified: list[dict[str, Any]] | None = None, words: str = ""
+) -> int:
+    return alerts.main(words.split(), prometheus=lambda _: list(found), receiver=lambda _: notified)
+
+
+def test_with_the_watchdog_alone_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(alert("Watchdog"), notified=[]) == 0
+    assert "all is well" in capsys.readouterr().out
+
+
+def test_what_fires_comes_first_and_decides_the_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = [alert("Watchdog"), alert("Slow", "pending"), alert("Errors", summary="half fail")]
+    assert run(*found, notified=[notification("Errors", "firing")]) == 3
+    out = capsys.readouterr().out
+    assert "half fail" in out
+    assert out.index("Errors") < out.index("Slow")
+    assert "2026-01-01 10:01:00" in out
+    assert run(alert("Watchdog"), alert("Slow", "pending"), notified=[]) == 0
+
+
+def test_a_watchdog_that_is_silent_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    run(notified=None)
+    out = capsys.readouterr().out
+    assert "Watchdog does not fire" in out
+    assert "no receiver of notifications answers" in out
+
+
+def test_programs_get_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = [notification("A", "resolved")] * 20
+    run(alert("Watchdog"), notified=kept, words="--json")
+    shown = json.loads(capsys.readouterr().out)
+    assert (len(shown["alerts"]), len(shown["notifications"])) == (1, 20)
+
+
+def test_a_prometheus_that_does_not_answer_is_an_error_with_a_next_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(KindlingError, match="Prometheus does not answer at"):
+        alerts.ask_prometheus(1)
+    cluster.record("kindling", FACTS)
+    assert run() == 1
+    assert "the cluster has no Prometheus" in capsys.readouterr().err
