@@ -17,6 +17,22 @@ trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 _CONFIGURED_ELSEWHERE = ("mlflow", "alembic", "huey", "sqlalchemy.engine", "uvicorn")
 
 
+# What uvicorn is told, in the words of logging.config.
+UVICORN = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "logs.JsonFormatter"}},
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "json",
+        }
+    },
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+}
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line; fields beside the message come from the record's ``fields``."""
 

@@ -9,6 +9,7 @@ port of their own (``METRICS_PORT``), without authentication.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -25,7 +26,7 @@ import logs
 
 _log = logging.getLogger("mlflow.serve")
 _METRICS = Path(tempfile.gettempdir()) / "metrics"
-_UVICORN = f"--log-config={Path(__file__).with_name('uvicorn.json')} --no-access-log"
+_LOG_CONFIG = Path(tempfile.gettempdir()) / "uvicorn.json"
 _WAIT_SECONDS = 180.0
 _CACHE_SECONDS = 60
 
@@ -53,7 +54,9 @@ def main(arguments: list[str]) -> int:
     users.init_db(url)
     _user(users, "admin", env["ADMIN_PASSWORD"], admin=True)
     _user(users, env["READER_USERNAME"], env["READER_PASSWORD"], admin=False)
-    words = ["--app-name=observed", f"--uvicorn-opts={_UVICORN}", f"--backend-store-uri={url}"]
+    _LOG_CONFIG.write_text(json.dumps(logs.UVICORN))
+    uvicorn = f"--log-config={_LOG_CONFIG} --no-access-log"
+    words = ["--app-name=observed", f"--uvicorn-opts={uvicorn}", f"--backend-store-uri={url}"]
     with redirect_stdout(logs.Lines(_log)), redirect_stderr(logs.Lines(_log)):
         # Within this process: an argument of another one could be read by whoever lists processes.
         cli.main(["server", *words, *arguments], standalone_mode=False)

@@ -77,9 +77,10 @@ def test_collectors_that_would_show_the_pod_itself_are_refused(
 
 def test_mounts_of_pods_have_no_metrics_and_those_of_the_node_do(render: Render) -> None:
     excluded = re.compile(argument(render(), "collector.filesystem.mount-points-exclude"))
-    for mount in ("/var/lib/kubelet/pods/1/volumes/a", "/run/secrets", "/proc", "/sys/fs/cgroup"):
+    volume = "/var/lib/kubelet/pods/1/volumes/a"
+    for mount in (volume, "/run/secrets", "/proc", "/sys/fs/cgroup", "/etc/hosts"):
         assert excluded.search(mount), mount
-    for mount in ("/", "/var", "/var/lib/kubelet", "/srv/data"):
+    for mount in ("/", "/var", "/var/lib/kubelet", "/srv/data", "/etc/hosts.d"):
         assert not excluded.search(mount), mount
 
 

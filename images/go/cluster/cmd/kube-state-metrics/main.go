@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -74,6 +75,9 @@ func parse(arguments []string, output io.Writer) (options, error) {
 	for _, name := range strings.Split(*resources, ",") {
 		if _, known := exported[name]; !known {
 			return options{}, fmt.Errorf("resource %q is not one of %s", name, strings.Join(resourceNames(), ", "))
+		}
+		if slices.Contains(chosen.resources, name) {
+			return options{}, fmt.Errorf("resource %q is there twice", name)
 		}
 		chosen.resources = append(chosen.resources, name)
 	}

@@ -302,7 +302,9 @@ func TestFlagsAreUpstreamsAndOthersAreRefused(t *testing.T) {
 	if chosen, err = parse(nil, io.Discard); err != nil || chosen.port != 8080 || chosen.telemetryPort != 8081 {
 		t.Errorf("defaults are %v, %v", chosen, err)
 	}
-	for _, arguments := range [][]string{{"--namespaces=a"}, {"--resources=secrets"}, {"--resources="}, {"pods"}} {
+	for _, arguments := range [][]string{
+		{"--namespaces=a"}, {"--resources=secrets"}, {"--resources="}, {"--resources=pods,pods"}, {"pods"},
+	} {
 		if _, err := parse(arguments, io.Discard); err == nil {
 			t.Errorf("%v is taken", arguments)
 		}
