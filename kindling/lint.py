@@ -34,6 +34,7 @@ def checks(helm: Path, promtool: Path) -> list[tuple[str, ...]]:
         (str(helm), "lint", "--strict", "--quiet", *charts),
         (python, "-m", "kindling.charts", "validate", "--helm", str(helm)),
         (python, "-m", "kindling.charts", "readme", "--check"),
+        (python, "-m", "kindling.dashboards", "write", "--check"),
         (str(promtool), "check", "rules", "--lint=all", "--lint-fatal", *rules),
     ]
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kindling import paths
-from kindling.supply import command, debian, golang
+from kindling.supply import command, debian, golang, nodejs
 from kindling.supply.containers import IMAGES, Engine, Image
 from kindling.supply.golang import Program
 from kindling.supply.node import images_step, node_image_step
@@ -167,7 +167,10 @@ class Programs:
 
     @cached_property
     def own(self) -> Step:
-        names = ("pod-network", "gpu-device-plugin", "alert-receiver", "kube-state-metrics")
+        names = (
+            "pod-network", "gpu-device-plugin", "alert-receiver", "kube-state-metrics",
+            "dashboards",
+        )  # fmt: skip
         sources = tuple(f"cmd/{n}" for n in names)
         packages = {n: f"./cmd/{n}" for n in names}
         spec = Program("own-programs", "cluster", packages, own_sources=sources)
@@ -196,6 +199,11 @@ class Programs:
             command.run(["chmod", "-R", "u+w", out])
 
         return Step("kind-files", (self._versions.tools["kind"],), build, needs=(self.go,))
+
+    @cached_property
+    def dashboards_page(self) -> Step:
+        """The page of the dashboards' viewer."""
+        return nodejs.page("dashboards-page", IMAGES / "dashboards", nodejs.toolchain())
 
     def _program(self, spec: Program, *, after: tuple[Step, ...] = ()) -> Step:
         return golang.program(spec, self.go, after=after)
@@ -249,25 +257,21 @@ class Containers:
         pinned = self._versions.images
         database = self._debian("debian-postgres", _POSTGRES_PACKAGES, without=_POSTGRES_WITHOUT)
         exporter = self._debian("debian-postgres-exporter", _POSTGRES_EXPORTER_PACKAGES)
-        made_of: dict[str, tuple[Step | None, Step | None]] = {
-            "metrics-server": (programs.components, None),
-            "postgres": (None, database),
-            "postgres-exporter": (None, exporter),
-            "prometheus": (programs.monitoring, None),
-            "alertmanager": (programs.alertmanager, None),
-            "node-exporter": (programs.monitoring, None),
-            "kube-state-metrics": (programs.own, None),
-            "gpu-device-plugin": (programs.own, None),
-            "alert-receiver": (programs.own, None),
+        made_of: dict[str, tuple[dict[str, Step], Step | None]] = {
+            "metrics-server": ({"bin": programs.components}, None),
+            "postgres": ({}, database),
+            "postgres-exporter": ({}, exporter),
+            "prometheus": ({"bin": programs.monitoring}, None),
+            "alertmanager": ({"bin": programs.alertmanager}, None),
+            "node-exporter": ({"bin": programs.monitoring}, None),
+            "kube-state-metrics": ({"bin": programs.own}, None),
+            "gpu-device-plugin": ({"bin": programs.own}, None),
+            "alert-receiver": ({"bin": programs.own}, None),
+            "dashboards": ({"bin": programs.own, "page": programs.dashboards_page}, None),
         }
         return {
-            name: Image(
-                name,
-                {"bin": program} if program else {},
-                root,
-                pinned[name].upstream if name in pinned else "",
-            )
-            for name, (program, root) in made_of.items()
+            name: Image(name, contexts, root, pinned[name].upstream if name in pinned else "")
+            for name, (contexts, root) in made_of.items()
         }
 
     @cached_property
@@ -275,25 +279,20 @@ class Containers:
         """The base of Python images, where none can be pulled."""
         return Image("python", root=self._debian("debian-python", _PYTHON_PACKAGES))
 
-    def service(self, python: str, digest: str = "") -> Image:
-        """The model service on the base image ``python``, which has ``digest`` if one is known."""
-        folder = paths.REPOSITORY / "service"
-        return Image(
-            "service",
-            args={"PYTHON_IMAGE": python},
-            base=digest,
-            dockerfile=folder / "Dockerfile",
-            sources=_python_sources(folder),
-        )
-
-    def mlflow(self, python: str, digest: str = "") -> Image:
-        """The MLflow server, likewise."""
-        return Image(
-            "mlflow",
-            args={"PYTHON_IMAGE": python},
-            base=digest,
-            sources=_python_sources(IMAGES / "mlflow"),
-        )
+    def on_python(self, python: str, digest: str = "") -> list[Image]:
+        """Our own images on the base image ``python``, which has ``digest`` if one is known."""
+        service = paths.REPOSITORY / "service"
+        args = {"PYTHON_IMAGE": python}
+        return [
+            Image(
+                "service", args=args, base=digest, dockerfile=service / "Dockerfile",
+                sources=_python_sources(service),
+            ),
+            *(
+                Image(name, args=args, base=digest, sources=_python_sources(IMAGES / name))
+                for name in ("mlflow", "drift")
+            ),
+        ]  # fmt: skip
 
     def _in_node(self) -> list[Image]:
         programs, names = self._programs, self._versions.node_images

@@ -46,6 +46,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "service.type": {"service": {"type": "NodePort"}},
         "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30500}},
         "storage.size": {"storage": {"size": "1Gi"}},
+        "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "postgresql": {
@@ -87,6 +88,25 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
             "alertmanager": {"configSecret": "other"},
         },
         "receiver.image.tag": {"receiver": {"image": {"tag": "v2"}}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "grafana": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "prometheus.scrapeInterval": {"prometheus": {"scrapeInterval": "5s"}},
+        "rootUrl": {"rootUrl": "https://grafana.example.com"},
+        "service.type": {"service": {"type": "NodePort"}},
+        "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30300}},
+        "storage.size": {"storage": {"size": "1Gi"}},
+        "storage.className": {"storage": {"size": "1Gi", "className": "fast"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "dashboards": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "prometheus.scrapeInterval": {"prometheus": {"scrapeInterval": "5s"}},
+        "service.type": {"service": {"type": "NodePort"}},
+        "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30300}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "metrics-server": {

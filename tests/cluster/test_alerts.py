@@ -102,7 +102,7 @@ def test_wrong_labels_fire_low_accuracy_until_they_are_right(
         for _ in range(rounds):
             answer = predict(cluster.url, json.dumps(holdout["request"]).encode())
             truth = [(one + shift) % 10 for one in labels]
-            body = json.dumps({"id": answer["id"], "labels": truth}).encode()
+            body = json.dumps({"id": answer["prediction_id"], "labels": truth}).encode()
             call(cluster.url, "/feedback", body)
 
     label(shift=1, rounds=20)

@@ -84,7 +84,8 @@ def make_client(served: Served) -> Iterator[Callable[..., TestClient]]:
             metrics = Metrics(held.names)
             for model in models or (served,):
                 held.put(model)
-                metrics.served(model.name, model.version, model.descriptor.accuracy)
+                descriptor = model.descriptor
+                metrics.served(model.name, model.version, descriptor.accuracy, descriptor.kind)
             return client_of(create_app(Settings(**settings), held, metrics=metrics), stack)
 
         yield make

@@ -58,12 +58,14 @@ scrape_configs:
       - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_component]
         regex: (.+)
         target_label: job
+      {{- if not $keeps }}
       - source_labels: [__meta_kubernetes_namespace]
         target_label: namespace
       - source_labels: [__meta_kubernetes_pod_name]
         target_label: pod
       - source_labels: [__meta_kubernetes_pod_node_name]
         target_label: node
+      {{- end }}
   {{- end }}
   {{- range $job, $path := dict "kubelet" "/metrics" "cadvisor" "/metrics/cadvisor" }}
   - job_name: {{ $job }}

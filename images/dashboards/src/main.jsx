@@ -1,0 +1,61 @@
+import { CssBaseline, GlobalStyles, ThemeProvider } from '@mui/material';
+import { ChartsProvider, generateChartsTheme, getTheme, SnackbarProvider } from '@perses-dev/components';
+import { PluginRegistry } from '@perses-dev/plugin-system';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { useEffect, useMemo, useState } from 'react';
+import { createRoot } from 'react-dom/client';
+import { BrowserRouter, Route, Routes } from 'react-router-dom';
+import { QueryParamProvider } from 'use-query-params';
+import { ReactRouter6Adapter } from 'use-query-params/adapters/react-router-6';
+import { App } from './App.jsx';
+import { pluginLoader } from './plugins.js';
+
+const queryClient = new QueryClient({
+  // Without the data before, every refresh would empty all panels until variables and queries are answered.
+  defaultOptions: { queries: { refetchOnWindowFocus: false, retry: 1, keepPreviousData: true } },
+});
+const defaultPluginKinds = { Panel: 'TimeSeriesChart', TimeSeriesQuery: 'PrometheusTimeSeriesQuery' };
+
+// A legend below a panel has 40 pixels: two lines of this height, where the default cuts the second in half.
+const legends = {
+  '[role=listitem] .MuiListItemText-root': { margin: 0 },
+  '[role=listitem] .MuiListItemText-primary': { fontSize: 12, lineHeight: '18px' },
+};
+
+function firstMode() {
+  const kept = localStorage.getItem('mode');
+  if (kept) return kept;
+  return matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark';
+}
+
+function Root() {
+  const [mode, setMode] = useState(firstMode);
+  useEffect(() => localStorage.setItem('mode', mode), [mode]);
+  const theme = useMemo(() => getTheme(mode), [mode]);
+  const chartsTheme = useMemo(() => generateChartsTheme(theme, {}), [theme]);
+  const other = () => setMode(mode === 'dark' ? 'light' : 'dark');
+  return (
+    <ThemeProvider theme={theme}>
+      <CssBaseline />
+      <GlobalStyles styles={legends} />
+      <ChartsProvider chartsTheme={chartsTheme}>
+        <SnackbarProvider anchorOrigin={{ vertical: 'bottom', horizontal: 'left' }}>
+          <PluginRegistry pluginLoader={pluginLoader} defaultPluginKinds={defaultPluginKinds}>
+            <QueryClientProvider client={queryClient}>
+              <BrowserRouter>
+                <QueryParamProvider adapter={ReactRouter6Adapter}>
+                  <Routes>
+                    <Route path="/" element={<App onOtherMode={other} />} />
+                    <Route path="/d/:uid" element={<App onOtherMode={other} />} />
+                  </Routes>
+                </QueryParamProvider>
+              </BrowserRouter>
+            </QueryClientProvider>
+          </PluginRegistry>
+        </SnackbarProvider>
+      </ChartsProvider>
+    </ThemeProvider>
+  );
+}
+
+createRoot(document.getElementById('root')).render(<Root />);

@@ -1,0 +1,191 @@
+"""Dashboards as Perses 0.52 knows them, for the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kindling.dashboards.layout import place
+from kindling.dashboards.source import ALL, Annotation, Dashboard, Panel, Query, Variable
+from kindling.dashboards.units import UNITS
+
+PROJECT = "kindling"
+
+_Json = dict[str, Any]
+_COLORS = {"ok": "#2E9E5B", "warning": "#E69F00", "critical": "#D93B3B"}
+# A line for a threshold stands for what is worse: the level that it leads to or comes from.
+_WORSE = ("ok", "warning", "critical")
+_EVENTS_HEIGHT = 5
+
+
+def convert(dashboard: Dashboard) -> _Json:
+    """The resource of ``dashboard``."""
+    panels: _Json = {}
+    layouts = []
+    for row_number, row in enumerate(dashboard.rows):
+        items = []
+        for number, (panel, where) in enumerate(place(row.panels)):
+            name = f"{row_number}-{number}"
+            panels[name] = _panel(panel)
+            items.append(_item(name, where.x, where.y, where.width, where.height))
+        layouts.append(_row(row.title, row.collapsed, items))
+    if dashboard.annotations:
+        panels["events"] = _events(dashboard.annotations)
+        layouts.insert(1, _row("What happened", False, [_item("events", 0, 0, 24, _EVENTS_HEIGHT)]))
+    return {
+        "kind": "Dashboard",
+        "metadata": {"name": dashboard.uid, "project": PROJECT},
+        "spec": {
+            "display": {"name": dashboard.title, "description": dashboard.description},
+            "duration": dashboard.range,
+            "refreshInterval": dashboard.refresh,
+            "variables": [_variable(one) for one in dashboard.variables],
+            "panels": panels,
+            "layouts": layouts,
+        },
+    }
+
+
+def _item(name: str, x: int, y: int, width: int, height: int) -> _Json:
+    content = {"$ref": f"#/spec/panels/{name}"}
+    return {"x": x, "y": y, "width": width, "height": height, "content": content}
+
+
+def _row(title: str, collapsed: bool, items: Sequence[_Json]) -> _Json:
+    display = {"title": title, "collapse": {"open": not collapsed}}
+    return {"kind": "Grid", "spec": {"display": display, "items": list(items)}}
+
+
+def _variable(variable: Variable) -> _Json:
+    made: _Json = {
+        "name": variable.name,
+        "display": {"name": variable.title},
+        "allowMultiple": variable.multi,
+        "allowAllValue": variable.all,
+        "sort": "alphabetical-asc",
+        "defaultValue": variable.default or "$__all",
+        "plugin": {
+            "kind": "PrometheusLabelValuesVariable",
+            "spec": {"labelName": variable.of, "matchers": [variable.metric]},
+        },
+    }
+    if variable.all:
+        made["customAllValue"] = ALL
+    if variable.multi:
+        made["defaultValue"] = [made["defaultValue"]]
+    return {"kind": "ListVariable", "spec": made}
+
+
+def _events(annotations: Sequence[Annotation]) -> _Json:
+    """Perses 0.52 has no annotations: a panel shows when each happened."""
+    queries = [Query(promql=one.promql, legend=one.legend) for one in annotations]
+    colors = [
+        {"queryIndex": number, "colorMode": "fixed", "colorValue": _COLORS[one.level]}
+        for number, one in enumerate(annotations)
+        if one.level != "ok"
+    ]
+    spec: _Json = {
+        "legend": {"position": "bottom", "mode": "list", "size": "small"},
+        "yAxis": {"show": False, "min": 0},
+        "visual": {"display": "bar", "stack": "all", "palette": {"mode": "categorical"}},
+        "querySettings": colors,
+    }
+    names = ", ".join(one.name.lower() for one in annotations)
+    display = {"name": "Events", "description": f"When it happened: {names}."}
+    return _assembled(display, "TimeSeriesChart", spec, queries)
+
+
+def _panel(panel: Panel) -> _Json:
+    display = {"name": panel.title, "description": panel.description}
+    kind, make = _OF_KIND[panel.kind]
+    return _assembled(display, kind, make(panel), panel.queries)
+
+
+def _assembled(display: _Json, kind: str, spec: _Json, queries: Sequence[Query]) -> _Json:
+    plugin = {"kind": kind, "spec": spec}
+    asked = [_query(query) for query in queries]
+    return {"kind": "Panel", "spec": {"display": display, "plugin": plugin, "queries": asked}}
+
+
+def _query(query: Query) -> _Json:
+    spec = {"query": query.promql}
+    if query.legend:
+        spec["seriesNameFormat"] = query.legend
+    plugin = {"kind": "PrometheusTimeSeriesQuery", "spec": spec}
+    return {"kind": "TimeSeriesQuery", "spec": {"plugin": plugin}}
+
+
+def _timeseries(panel: Panel) -> _Json:
+    unit = UNITS[panel.unit]
+    axis: _Json = {"show": True, "format": unit.perses, "label": unit.label}
+    for name, value in (("min", panel.min), ("max", panel.max)):
+        if value is not None:
+            axis[name] = value
+    visual: _Json = {
+        "lineWidth": 1.5,
+        "areaOpacity": 0.3 if panel.stack else 0.05,
+        # Else two series look alike: the other palette knows shades of one colour only.
+        "palette": {"mode": "categorical"},
+    }
+    if panel.stack:
+        visual["stack"] = "all"
+    spec: _Json = {
+        "legend": {"position": "bottom", "mode": "list", "size": "small"},
+        "yAxis": axis,
+        "visual": visual,
+    }
+    if panel.thresholds:
+        spec["thresholds"] = {"mode": "absolute", "steps": _lines(panel)}
+    return spec
+
+
+def _lines(panel: Panel) -> list[_Json]:
+    made = []
+    for before, step in zip(panel.thresholds, panel.thresholds[1:], strict=False):
+        worse = max(before.level, step.level, key=_WORSE.index)
+        made.append({"value": step.at, "color": _COLORS[worse], "name": worse})
+    return made
+
+
+def _levels(panel: Panel) -> _Json:
+    if not panel.thresholds:
+        return {}
+    first, *others = panel.thresholds
+    steps = [{"value": step.at, "color": _COLORS[step.level]} for step in others]
+    return {
+        "thresholds": {"mode": "absolute", "defaultColor": _COLORS[first.level], "steps": steps}
+    }
+
+
+def _stat(panel: Panel) -> _Json:
+    unit = UNITS[panel.unit]
+    return {"calculation": "last-number", "format": unit.perses, **_levels(panel)}
+
+
+def _gauge(panel: Panel) -> _Json:
+    return {**_stat(panel), "max": panel.max, "legend": {"show": False}}
+
+
+def _table(panel: Panel) -> _Json:
+    columns: list[_Json] = [
+        {"name": column.label, "header": column.title, "enableSorting": True}
+        for column in panel.columns
+    ]
+    value: _Json = {"name": "value", "hide": True}
+    if panel.value:
+        unit = UNITS[panel.unit]
+        value = {"name": "value", "header": panel.value, "format": unit.perses, "align": "right"}
+    hidden = [{"name": name, "hide": True} for name in ("timestamp", "__name__")]
+    return {
+        "density": "compact",
+        "defaultColumnWidth": "auto",
+        "columnSettings": [*columns, value, *hidden],
+    }
+
+
+_OF_KIND = {
+    "timeseries": ("TimeSeriesChart", _timeseries),
+    "stat": ("StatChart", _stat),
+    "gauge": ("GaugeChart", _gauge),
+    "table": ("Table", _table),
+}

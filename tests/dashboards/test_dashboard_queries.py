@@ -1,0 +1,116 @@
+"""Queries with their variables filled in, and the check of them against a Prometheus."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from kindling.dashboards import Asked, load_all, queries
+from kindling.dashboards.live import Prometheus, rules, unknown_metrics, without_data
+from kindling.errors import KindlingError
+
+
+def test_no_query_is_left_with_a_variable_and_none_is_left_out() -> None:
+    asked = list(queries())
+    assert [one for one in asked if "$" in one.promql] == []
+    every = load_all()
+    assert len(asked) == sum(len(one.expressions()) + len(one.variables) for one in every)
+    assert {one.kind for one in asked} == {"panel", "variable", "annotation"}
+
+
+def test_variables_have_their_defaults_or_what_is_asked_for() -> None:
+    (first, *_) = queries()
+    assert 'namespace="kindling",model=~".+"' in first.promql
+    assert "[1m]" in first.promql
+    (first, *_) = queries(values={"namespace": "other", "model": "digits"}, rate_interval="20s")
+    assert 'namespace="other",model=~"digits"' in first.promql
+    assert "[20s]" in first.promql
+
+
+VALUE = {"full": "1", "nan": "NaN"}
+
+
+class _Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        split = urlsplit(self.path)
+        query = parse_qs(split.query).get("query", [""])[0]
+        if query == "broken(":
+            return self._send(400, {"status": "error", "error": "unclosed parenthesis"})
+        found = [{"metric": {}, "value": [0, VALUE[query]]}] if query in VALUE else []
+        tree = {
+            "type": "call",
+            "args": [{"type": "matrixSelector", "name": "deep"}, {"type": "numberLiteral"}],
+            "expr": {"type": "vectorSelector", "name": query},
+        }
+        data: Any = {
+            "query": {"resultType": "vector", "result": found},
+            "parse_query": tree,
+            "values": ["full", "deep"],
+            "metadata": {"requests": [{"type": "counter"}]},
+        }[split.path.rpartition("/")[2]]
+        return self._send(200, {"status": "success", "data": data})
+
+    def _send(self, status: int, content: Any) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def prometheus() -> Iterator[Prometheus]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield Prometheus(f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def asked(promql: str, empty_when: str = "") -> Asked:
+    return Asked("Board", "panel", "Panel", promql, empty_when)
+
+
+def test_a_query_with_nothing_or_no_number_is_named_with_its_panel(prometheus: Prometheus) -> None:
+    wrong = without_data(
+        prometheus, [asked("full"), asked("none"), asked("nan"), asked("none", "nobody asks")]
+    )
+    assert wrong == ["no data: Board, panel Panel: none", "no data: Board, panel Panel: nan"]
+
+
+def test_a_query_that_is_refused_is_named_with_what_prometheus_says(
+    prometheus: Prometheus,
+) -> None:
+    (wrong,) = without_data(prometheus, [asked("broken(", "nobody asks")])
+    assert "unclosed parenthesis" in wrong
+    assert "Board, panel Panel" in wrong
+
+
+def test_metrics_are_known_by_what_is_stored_announced_or_recorded(prometheus: Prometheus) -> None:
+    expressions = ["full", "requests_total", "level:metric:rate5m", "misspelt"]
+    unknown = unknown_metrics(prometheus, expressions, recorded=["level:metric:rate5m"])
+    assert unknown == {"misspelt": "misspelt"}
+
+
+def test_a_prometheus_that_is_away_is_an_error_for_people() -> None:
+    with pytest.raises(KindlingError, match="does not answer"):
+        Prometheus("http://127.0.0.1:1").metrics()
+
+
+def test_rules_of_all_files_and_groups_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(
+        "groups: [{name: a, rules: [{record: r, expr: x}]},"
+        " {name: b, rules: [{alert: A, expr: y}]}]"
+    )
+    (tmp_path / "b.yaml").write_text("groups: [{name: c, rules: [{alert: B, expr: z}]}]")
+    assert [rule["expr"] for rule in rules(tmp_path)] == ["x", "y", "z"]
