@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import wait_until
+from conftest import ROOT, wait_until
 from fake_registry import FakeRegistry
 from fastapi.testclient import TestClient
 from model_graphs import CLASSES, FEATURES, describe, package
 from text_models import CONTEXT, VOCABULARY
 
+from service.check import REFUSED
 from service.errors import ModelInvalidError
 from service.package import MAX_REFERENCE_BYTES, parse_descriptor
 from service.sketch_reference import Reference, read_reference
@@ -113,6 +116,19 @@ def test_a_good_reference_is_read_and_none_is_needed(tmp_path: Path) -> None:
     described = describe(kind="text-generator", classifier=None, text=TEXT_PART)
     (tmp_path / "reference.json").write_bytes(reference(**TOKENS))
     assert read_reference(tmp_path, parse_descriptor(described, "digits")) is not None
+
+
+def test_the_trial_refuses_it_before_the_serving_process_reads_it(tmp_path: Path) -> None:
+    for name, content in (package(4) | {"reference.json": b"{"}).items():
+        (tmp_path / name).write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "service.check", tmp_path, "digits"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == REFUSED
+    assert "reference.json is not valid" in done.stdout
 
 
 @pytest.mark.parametrize(
