@@ -193,8 +193,9 @@ def main() -> int:
         return not options.alerts or bool(tests & {*options.alerts})
 
     whole = [each for each in unmutated(load()) if wanted(each)]
-    if len(surviving(options.promtool, whole)) < len(whole):
-        print("tests fail before anything is altered: promtool test rules tests/rules/*.test.yml")
+    passing = {each.rule for each in surviving(options.promtool, whole)}
+    if failing := sorted({each.rule for each in whole} - passing):
+        print("tests that fail before anything is altered:", *failing)
         return 1
     made = [each for each in mutants(load()) if wanted(each)]
     alive = surviving(options.promtool, made)
