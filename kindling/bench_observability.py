@@ -90,19 +90,11 @@ class Service:
             return answer.read().decode()
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What one turn of driving a service gave."""
-
-    per_second: float
-    cpu_microseconds: float
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code is 1 if being observed costs more than it may."""
     parser = argparse.ArgumentParser(prog="nox -s bench-observability --")
-    parser.add_argument("--turns", type=int, default=10, help="how often each is driven")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for how long each time")
+    parser.add_argument("--turns", type=int, default=100, help="how often each is driven")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for how long each time")
     parser.add_argument("--connections", type=int, default=8, help="requests at once")
     arguments = parser.parse_args(argv)
     try:
@@ -134,40 +126,42 @@ def _measure(stack: ExitStack, arguments: argparse.Namespace) -> int:
         ),
     }  # fmt: skip
     stack.enter_context(_scraped(both["on"]))
-    for service in both.values():
-        _drive(service, arguments.connections, min(arguments.seconds, 2.0))
-    turns: dict[str, list[Turn]] = {"on": [], "off": []}
-    for number in range(arguments.turns):
-        # Neither is always the one that comes first.
-        for name in ("on", "off") if number % 2 == 0 else ("off", "on"):
-            turns[name].append(_drive(both[name], arguments.connections, arguments.seconds))
-        on, off = (turns[name][-1].per_second for name in ("on", "off"))
-        print(f"turn {number + 1}: on {on:.0f}/s, off {off:.0f}/s, {on / off:.3f}", flush=True)
-    return report(turns, _spans(both["on"]))
-
-
-def report(turns: dict[str, list[Turn]], spans: int) -> int:
-    """Print what was measured; 1 if it is less than it must be."""
-    print("\nmedians of", len(turns["on"]), "turns each")
-    for name, taken in turns.items():
-        rate = statistics.median(turn.per_second for turn in taken)
-        cpu = statistics.median(turn.cpu_microseconds for turn in taken)
-        print(f"  {name:<4}{rate:8.0f} requests/s   {cpu:6.0f} us of processor time for each")
-    pairs = zip(turns["on"], turns["off"], strict=True)
-    ratio = statistics.median(on.per_second / off.per_second for on, off in pairs)
-    print(f"  on/off {ratio:.3f}, at least {_LIMIT:.2f} wanted; {spans} spans were sent")
-    if not spans:
-        raise KindlingError("no span was sent: what was measured was not all on")
+    _drive(both, 2, 1.0, arguments.connections)
+    before = {name: service.cpu_seconds() for name, service in both.items()}
+    rates = _drive(both, arguments.turns, arguments.seconds, arguments.connections)
+    for name, service in both.items():
+        answers = sum(rates[name]) * arguments.seconds
+        cpu = (service.cpu_seconds() - before[name]) / answers * 1e6
+        print(
+            f"{name:<4}{statistics.median(rates[name]):7.0f} requests/s in the median of"
+            f" {arguments.turns} turns, {cpu:4.0f} us of processor time for each"
+        )
+    print(f"{_spans(both['on'])} spans were sent, none lost")
+    ratio = ratio_of(rates["on"], rates["off"])
+    print(f"on/off {ratio:.3f}, at least {_LIMIT:.2f} wanted")
     return 0 if ratio >= _LIMIT else 1
 
 
-def _drive(service: Service, connections: int, seconds: float) -> Turn:
-    """Load from a process of its own, for as long as ``seconds``."""
-    words = ["-m", "kindling.bench_traffic", str(service.port), str(connections), str(seconds)]
-    before = service.cpu_seconds()
-    said = json.loads(_run([sys.executable, *words]))
-    used = service.cpu_seconds() - before
-    return Turn(said["answers"] / said["seconds"], used / said["answers"] * 1e6)
+def ratio_of(on: Sequence[float], off: Sequence[float]) -> float:
+    """What is left of the rate: the median over turns that stood beside each other.
+
+    Means of two neighbours, of which each was first once: what came first had a quieter machine, or
+    a busier one, while the other had not.
+    """
+    pairs = [
+        (on[turn] + on[turn + 1]) / (off[turn] + off[turn + 1]) for turn in range(0, len(on) - 1, 2)
+    ]
+    return statistics.median(pairs)
+
+
+def _drive(
+    services: dict[str, Service], turns: int, seconds: float, connections: int
+) -> dict[str, list[float]]:
+    """Requests per second of each, turn by turn; the load comes from a process of its own."""
+    ports = [str(service.port) for service in services.values()]
+    words = [*ports, str(turns), str(seconds), str(connections)]
+    said = _run([sys.executable, "-m", "kindling.bench_traffic", *words])
+    return dict(zip(services, json.loads(said), strict=True))
 
 
 @contextmanager

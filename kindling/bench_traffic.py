@@ -1,7 +1,8 @@
-"""``python -m kindling.bench_traffic PORT CONNECTIONS SECONDS``: predictions without a pause.
+"""``python -m kindling.bench_traffic PORT PORT TURNS SECONDS CONNECTIONS``: predictions in turns.
 
-Each connection sends its next request when it has the answer to the one before. Prints as JSON how
-many answers came in how many seconds; ends with an error if one was not 200.
+Drives the services in turn, each for SECONDS. Each connection sends its next request when it has
+the answer to the one before. Prints a JSON list of the answers per second of each turn, for each
+port; ends with an error if one was not 200.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 
 from kindling import paths
 
@@ -22,18 +24,22 @@ _LENGTH = b"content-length: "
 
 
 class _Connection(asyncio.Protocol):
-    """One request after another, until the time is over."""
+    """One request after another, until the time of a turn is over."""
 
-    def __init__(self, until: float) -> None:
-        self._until = until
+    def __init__(self) -> None:
         self._received = b""
-        self.answers = 0
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(_REQUEST)
+        self.transport = transport
+
+    async def drive(self, until: float) -> int:
+        """Send requests ``until`` then; how many were answered."""
+        self._until = until
+        self._answers = 0
+        self._over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.transport.write(_REQUEST)
+        return await self._over
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -44,40 +50,47 @@ class _Connection(asyncio.Protocol):
         if len(body) < length:
             return
         if not head.startswith(b"HTTP/1.1 200 "):
-            self._end(RuntimeError(f"not 200: {self._received[:500]!r}"))
+            self._over.set_exception(RuntimeError(f"not 200: {self._received[:500]!r}"))
             return
         self._received = b""
-        self.answers += 1
+        self._answers += 1
         if time.monotonic() < self._until:
-            self._transport.write(_REQUEST)
+            self.transport.write(_REQUEST)
         else:
-            self._end(None)
+            self._over.set_result(self._answers)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._end(error or ConnectionError("it hung up"))
-
-    def _end(self, error: Exception | None) -> None:
-        if self.over.done():
-            return
-        if error:
-            self.over.set_exception(error)
-        else:
-            self.over.set_result(None)
-        self._transport.close()
+        if not self._over.done():
+            self._over.set_exception(error or ConnectionError("it hung up"))
 
 
-async def _drive(port: int, connections: int, seconds: float) -> dict[str, float]:
+async def _turn(connections: Sequence[_Connection], seconds: float) -> float:
     began = time.monotonic()
+    answers = await asyncio.gather(*(one.drive(began + seconds) for one in connections))
+    return sum(answers) / (time.monotonic() - began)
+
+
+async def _drive(
+    ports: Sequence[int], turns: int, seconds: float, connections: int
+) -> list[list[float]]:
     loop = asyncio.get_running_loop()
     made = [
-        (await loop.create_connection(lambda: _Connection(began + seconds), "127.0.0.1", port))[1]
-        for _ in range(connections)
+        [
+            (await loop.create_connection(_Connection, "127.0.0.1", port))[1]
+            for _ in range(connections)
+        ]
+        for port in ports
     ]
-    await asyncio.gather(*(connection.over for connection in made))
-    answers = sum(connection.answers for connection in made)
-    return {"answers": answers, "seconds": time.monotonic() - began}
+    rates: list[list[float]] = [[] for _ in ports]
+    for turn in range(turns):
+        # None is always the one that comes first.
+        order = range(len(ports)) if turn % 2 == 0 else reversed(range(len(ports)))
+        for index in order:
+            rates[index].append(await _turn(made[index], seconds))
+    return rates
 
 
 if __name__ == "__main__":
-    port, connections, seconds = sys.argv[1:]
-    print(json.dumps(asyncio.run(_drive(int(port), int(connections), float(seconds)))))
+    *ports, turns, seconds, connections = sys.argv[1:]
+    driven = _drive([*map(int, ports)], int(turns), float(seconds), int(connections))
+    print(json.dumps(asyncio.run(driven)))

@@ -29,7 +29,8 @@ from service.trace_sampling import Sampling
 
 # A text takes a run for each token; the rest of them are only counted.
 _MOST_RUNS = 8
-_LIMITS = SpanLimits(max_attributes=32, max_events=0, max_links=0, max_attribute_length=256)
+# Lengths are not among them: each value is bounded where it comes from, and cutting takes long.
+_LIMITS = SpanLimits(max_attributes=16, max_events=0, max_links=0)
 _NO_CONTEXT = Context()
 # W3C's traceparent and tracestate. Its baggage is what others say of a request, and not read.
 _W3C = TraceContextTextMapPropagator()
@@ -62,12 +63,9 @@ class Tracing:
         if traceparent:
             carrier = {"traceparent": traceparent, "tracestate": tracestate}
             context = _W3C.extract(carrier, context=_NO_CONTEXT)
-        attributes = {
-            "http.request.method": "POST",
-            "http.route": path,
-            "kindling.request_id": request_id,
-        }
-        span = self._tracer.start_span(f"POST {path}", context, SpanKind.SERVER, attributes)
+        span = self._tracer.start_span(
+            f"POST {path}", context, SpanKind.SERVER, {"kindling.request_id": request_id}
+        )
         if not span.is_recording():
             parent = span.get_span_context()
             named = traceparent and parent.is_valid
@@ -104,14 +102,11 @@ class Trace:
         self._runs += 1
         if self._runs > _MOST_RUNS:
             return
-        model = _model(served)
-        attributes = model | {"kindling.rows": rows, "kindling.queue_seconds": began - asked}
+        attributes = {"kindling.rows": rows, "kindling.queue_seconds": began - asked}
         batch = self._begin("batch", self._context, asked, attributes, failed=failed)
         if ended > began:
             inner = set_span_in_context(batch, _NO_CONTEXT)
-            span = self._begin(
-                "model", inner, began, model | {"kindling.rows": rows}, failed=failed
-            )
+            span = self._begin("model", inner, began, _model(served), failed=failed)
             span.end(self._at(ended))
         batch.end(self._at(ended))
 

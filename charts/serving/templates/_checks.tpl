@@ -28,15 +28,28 @@
 {{- if and (not .Values.networkPolicy.enabled) (or .Values.networkPolicy.ingressFrom .Values.networkPolicy.extraEgress) -}}
   {{- fail "networkPolicy.ingressFrom and networkPolicy.extraEgress have no effect while networkPolicy.enabled is false" -}}
 {{- end -}}
+{{- $tracing := .Values.tracing -}}
+{{- if not $tracing.enabled -}}
+  {{- range $name, $default := dict "endpoint" "" "sampleRatio" 0.05 "experiment" "traces" -}}
+    {{- if ne (toJson $default) (toJson (index $tracing $name)) -}}
+      {{- fail (printf "tracing.%s has no effect while tracing.enabled is false" $name) -}}
+    {{- end -}}
+  {{- end -}}
+{{- else if and (ne $tracing.experiment "traces") (not (hasPrefix (printf "%s/" (trimSuffix "/" .Values.registry.uri)) (include "serving.tracesEndpoint" .))) -}}
+  {{- fail "tracing.experiment has no effect with a tracing.endpoint that is not the registry's" -}}
+{{- end -}}
+{{- if and (not .Values.feedback.secretName) (ne .Values.feedback.key "feedback-key") -}}
+  {{- fail "feedback.key has no effect without feedback.secretName" -}}
+{{- end -}}
 {{- range $name, $_ := .Values.env -}}
   {{- if hasKey $.Values.secretEnv $name -}}
     {{- fail (printf "%s is in env and in secretEnv" $name) -}}
   {{- end -}}
 {{- end -}}
-{{- range $name := list "MODELS" "REGISTRY_URI" "REGISTRY_USERNAME" "REGISTRY_PASSWORD" "MODEL_ALIAS" "POLL_SECONDS" -}}
+{{- range $name := list "MODELS" "REGISTRY_URI" "REGISTRY_USERNAME" "REGISTRY_PASSWORD" "MODEL_ALIAS" "POLL_SECONDS" "OTLP_ENDPOINT" "TRACE_SAMPLE_RATIO" "TRACE_EXPERIMENT" "FEEDBACK_KEY" -}}
   {{- $variable := printf "KINDLING_SERVICE_%s" $name -}}
   {{- if or (hasKey $.Values.env $variable) (hasKey $.Values.secretEnv $variable) -}}
-    {{- fail (printf "%s may not be set: models and registry do" $variable) -}}
+    {{- fail (printf "%s may not be set: models, registry, tracing and feedback do" $variable) -}}
   {{- end -}}
 {{- end -}}
 {{- range $name := list "KINDLING_SERVICE_LISTEN_HOST" "KINDLING_SERVICE_LISTEN_PORT" -}}

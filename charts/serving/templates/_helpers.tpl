@@ -42,11 +42,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled }}
 {{- end }}
 
-{{- define "serving.registryPort" -}}
-{{- $url := urlParse .Values.registry.uri -}}
+{{- define "serving.portOf" -}}
+{{- $url := urlParse . -}}
 {{- if regexMatch ":[0-9]+$" $url.host -}}
 {{ regexFind "[0-9]+$" $url.host }}
 {{- else -}}
 {{ ternary 443 80 (eq $url.scheme "https") }}
 {{- end -}}
+{{- end }}
+
+{{- define "serving.tracesEndpoint" -}}
+{{ .Values.tracing.endpoint | default (printf "%s/v1/traces" (trimSuffix "/" .Values.registry.uri)) }}
 {{- end }}
