@@ -23,7 +23,13 @@ from kindling.processes import alive
 from kindling.supply.containers import Engine
 
 _LABEL = "io.x-k8s.kind.cluster"
-_NODE_PORTS = {"serving": 30080, "mlflow": 30500}
+_NODE_PORTS = {
+    "serving": 30080,
+    "mlflow": 30500,
+    "prometheus": 30900,
+    "alertmanager": 30930,
+    "dashboards": 30300,
+}
 _PORT_TRIES = 50
 _CONTROL_PLANE = "✓ Starting control-plane"
 

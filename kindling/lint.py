@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +11,19 @@ from kindling import paths
 from kindling.errors import KindlingError
 from kindling.supply import tools
 from kindling.supply.modes import built_tools
+from kindling.supply.recipes import Programs
+from kindling.supply.store import Store, build_all
 from kindling.supply.versions import load
 
 _SECONDS = 600
 
 
-def checks(helm: Path) -> list[tuple[str, ...]]:
+def checks(helm: Path, promtool: Path) -> list[tuple[str, ...]]:
     """The commands that must all succeed."""
     charts = sorted(
         str(chart.parent) for chart in (paths.REPOSITORY / "charts").glob("*/Chart.yaml")
     )
+    rules = sorted(map(str, (paths.REPOSITORY / "charts/prometheus/rules").glob("*.yml")))
     python = sys.executable
     return [
         ("ruff", "check", "."),
@@ -30,6 +34,8 @@ def checks(helm: Path) -> list[tuple[str, ...]]:
         (str(helm), "lint", "--strict", "--quiet", *charts),
         (python, "-m", "kindling.charts", "validate", "--helm", str(helm)),
         (python, "-m", "kindling.charts", "readme", "--check"),
+        (python, "-m", "kindling.dashboards", "write", "--check"),
+        (str(promtool), "check", "rules", "--lint=all", "--lint-fatal", *rules),
     ]
 
 
@@ -50,10 +56,24 @@ def find_helm() -> Path:
     return found
 
 
+def find_promtool() -> Path:
+    """The promtool of our Prometheus: on PATH in its major version, or built, now if need be."""
+    versions = load()
+    wanted = tools.parse(versions.images["prometheus"].upstream)
+    on_path = shutil.which("promtool")
+    if on_path and wanted:
+        asked = subprocess.run([on_path, "--version"], capture_output=True, text=True)
+        if (tools.parse(asked.stdout) or (0,))[0] == wanted[0]:
+            return Path(on_path)
+    store, step = Store(paths.store_dir()), Programs(versions).monitoring
+    build_all([step], store, workers=1)
+    return store.path(step) / "promtool"
+
+
 def main() -> int:
     """Run every check; the exit code is 1 when any failed."""
     try:
-        commands = checks(find_helm())
+        commands = checks(find_helm(), find_promtool())
     except KindlingError as error:
         print(f"error: {error.for_people()}", file=sys.stderr)
         return 1

@@ -43,7 +43,13 @@ _KINDS = (
 
 
 # Where each service says whether it is well; the model service says more than that.
-_HEALTH = {"serving": "/ready", "mlflow": "/health"}
+_HEALTH = {
+    "serving": "/ready",
+    "mlflow": "/health",
+    "prometheus": "/-/ready",
+    "alertmanager": "/-/ready",
+    "dashboards": "/health",
+}
 
 
 def ask_ready(url: str) -> dict[str, Any] | None:

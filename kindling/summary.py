@@ -62,6 +62,13 @@ def _what_runs(known: Mapping[str, Any]) -> Table:
     table.add_row("its API in a browser", f"{url}/docs", "try a prediction there")
     registry = f"http://127.0.0.1:{known['ports']['mlflow']}"
     table.add_row("MLflow", registry, "user admin; nox -s password prints the password")
+    ports = known["ports"]
+    built = known["supply"] == "packages"
+    # The Go module does not carry Prometheus' own page.
+    about = "its API, without its page" if built else "queries, rules, targets"
+    table.add_row("Prometheus", f"http://127.0.0.1:{ports['prometheus']}", about)
+    table.add_row("Alertmanager", f"http://127.0.0.1:{ports['alertmanager']}",
+                  "alerts that fire, silences")  # fmt: skip
     table.add_row("Kubernetes", f"context {known['context']}",
                   f"{known['kubernetes_version']} on {nodes}")  # fmt: skip
     if gpus and known["gpu_mode"] == "simulated":

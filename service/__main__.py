@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     # Process 1 of a container ignores SIGTERM unless it handles it, and uvicorn handles it only
@@ -25,6 +27,9 @@ from service.registry import Registry
 from service.server import DrainingServer, create_server
 from service.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from service.tracing import Tracing
+
 
 def assemble(settings: Settings) -> DrainingServer:
     """The server and all that it needs, not yet started."""
@@ -42,8 +47,33 @@ def assemble(settings: Settings) -> DrainingServer:
         alias=settings.model_alias,
         poll_seconds=settings.poll_seconds,
     )
-    app = create_app(settings, models, metrics=metrics, lifecycle=lifecycle, follow=follower.run)
+    beside = [follower.run]
+    tracing = None
+    if settings.otlp_endpoint:
+        tracing, export = create_tracing(settings, metrics)
+        beside.append(export)
+    app = create_app(
+        settings, models, metrics=metrics, lifecycle=lifecycle, beside=beside, tracing=tracing
+    )
     return create_server(app, settings, lifecycle)
+
+
+def create_tracing(
+    settings: Settings, metrics: Metrics
+) -> tuple[Tracing, Callable[[], Coroutine[None, None, None]]]:
+    """What traces requests, and what is to run beside to export the traces."""
+    # Imported here: what does not trace has no use for the libraries.
+    from service.trace_export import Exporter, TraceMetrics
+    from service.trace_sampling import Sampling
+    from service.trace_sinks import create_sink
+    from service.tracing import Tracing
+
+    counts = TraceMetrics(metrics.registry)
+    exporter = Exporter(create_sink(settings), counts)
+    sampling = Sampling(
+        settings.trace_sample_ratio, settings.trace_max_per_second, counts.limited.inc
+    )
+    return Tracing(exporter, sampling), exporter.run
 
 
 def create_registry(settings: Settings) -> Registry | None:

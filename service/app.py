@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
+from service.access_log import AccessLog
 from service.chat import add_chat
 from service.docs import add_docs
+from service.feedback import add_feedback
 from service.handlers import add_error_handlers
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
+from service.metrics_page import add_metrics
 from service.middleware import Observe
 from service.models import Models
 from service.predict import add_predict
+from service.prediction_ids import PredictionIds
 from service.predictor import Predictor
 from service.schemas import Health, Readiness
 from service.settings import Settings
+from service.sketches import add_sketches
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 
 def create_app(
@@ -30,23 +38,31 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     lifecycle: Lifecycle | None = None,
-    follow: Callable[[], Coroutine[None, None, None]] | None = None,
+    beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
+    tracing: Tracing | None = None,
 ) -> FastAPI:
-    """The app around ``models``; ``follow`` runs beside it and is cancelled when it stops."""
+    """The app around ``models``; ``beside`` runs beside it and is cancelled when it stops."""
     metrics = metrics or Metrics()
     lifecycle = lifecycle or Lifecycle(models)
     pool = ThreadPoolExecutor(settings.inference_workers, thread_name_prefix="inference")
     predictor = Predictor(
-        pool, max_in_flight=settings.max_in_flight, request_seconds=settings.request_seconds
+        pool,
+        metrics,
+        max_in_flight=settings.max_in_flight,
+        request_seconds=settings.request_seconds,
     )
+    access_log = AccessLog()
+    key = settings.feedback_key.get_secret_value()
+    ids = PredictionIds(key, days=settings.feedback_days) if key else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        following = asyncio.create_task(follow()) if follow else None
+        tasks = [asyncio.create_task(run()) for run in beside]
         yield
-        if following:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        access_log.flush()
         pool.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
@@ -56,10 +72,15 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Observe, metrics=metrics, lifecycle=lifecycle)
+    app.add_middleware(
+        Observe, metrics=metrics, lifecycle=lifecycle, access_log=access_log, tracing=tracing
+    )
     add_error_handlers(app)
     add_docs(app)
-    add_predict(app, settings, models, predictor)
+    add_metrics(app, metrics.registry)
+    add_predict(app, settings, models, predictor, ids)
+    add_feedback(app, settings, predictor, ids, metrics)
+    add_sketches(app, models)
     add_chat(app, settings, models, predictor, metrics)
 
     @app.get("/health")
@@ -72,10 +93,5 @@ def create_app(
         """Whether requests should be sent here, and what is served."""
         state = lifecycle.readiness()
         return JSONResponse(state.model_dump(), status_code=503 if state.reason else 200)
-
-    @app.get("/metrics", response_class=Response)
-    async def metrics_page() -> Response:
-        """Metrics in Prometheus' text format."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app

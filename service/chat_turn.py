@@ -48,7 +48,7 @@ class Turn:
             generation = generator.start(prompt, options)
             return generation, generation.step(run)
 
-        generation, first = await predictor.run(work, deadline=deadline)
+        generation, first = await predictor.run(work, served, deadline=deadline)
         return cls(served, generation, first, predictor=predictor, deadline=deadline)
 
     async def pieces(self, metrics: Metrics) -> AsyncGenerator[str, None]:
@@ -60,8 +60,12 @@ class Turn:
         try:
             yield self._first
             while generation.finish_reason is None:
-                yield await self._predictor.run(generation.step, deadline=self._deadline)
+                yield await self._predictor.run(
+                    generation.step, self.served, deadline=self._deadline
+                )
         finally:
+            if self.served.sketch:
+                self.served.sketch.tokens(generation.prompt_ids, generation.taken_ids)
             metrics.tokens(
                 self.served.name,
                 self.served.version,

@@ -19,6 +19,7 @@ from service.errors import ModelInvalidError
 from service.loader import open_runner, read_descriptor
 from service.onnx import first_line
 from service.package import Descriptor
+from service.sketch_reference import read_reference
 
 REFUSED = 3
 _FILES = 32
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     descriptor = read_descriptor(options.folder, options.name)
     confine(options.cpu_seconds, options.wall_seconds, options.memory_mb)
     try:
+        read_reference(options.folder, descriptor)
         runner = open_runner(options.folder, descriptor, intra_op_threads=1)
         if isinstance(runner, Classifier):
             runner.warm(_most_rows(descriptor, options.max_batch, options.max_numbers))

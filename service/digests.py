@@ -11,13 +11,13 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from service.errors import ModelRefusedError
-from service.package import DESCRIPTOR_FILE, FILES, GRAPH_FILE, Kind
+from service.package import DESCRIPTOR_FILE, FILES, GRAPH_FILE, OPTIONAL_FILES, Kind
 
 TAG = "sha256"
 Digests = dict[str, str]
 
 _MAX_TAG = 8192
-_KNOWN = frozenset().union(*FILES.values())
+_KNOWN = OPTIONAL_FILES.union(*FILES.values())
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _ADAPTER = TypeAdapter(dict[str, _Sha256])
 
@@ -48,8 +48,8 @@ def parse_digests(tag: str | None) -> Digests:
 
 
 def check_files(digests: Digests, kind: Kind) -> None:
-    """Raise ModelRefusedError unless the package has just the files of its kind."""
-    if set(digests) != FILES[kind]:
+    """Raise ModelRefusedError unless the package has the files of its kind, and no other's."""
+    if set(digests) - OPTIONAL_FILES != FILES[kind]:
         raise ModelRefusedError(f"a {kind} is made of {', '.join(sorted(FILES[kind]))}")
 
 

@@ -33,6 +33,20 @@ class ModelNotFoundError(ServiceError):
     code = "model_not_found"
 
 
+class FeedbackOffError(ServiceError):
+    """The service gives no ids to predictions, and so takes no labels for them."""
+
+    status_code = 404
+    code = "feedback_off"
+
+
+class FeedbackExpiredError(ServiceError):
+    """The prediction is too old for its labels to be taken."""
+
+    status_code = 422
+    code = "feedback_expired"
+
+
 class BodyTooLargeError(ServiceError):
     """The body has more bytes than the service reads."""
 

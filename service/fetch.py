@@ -1,4 +1,4 @@
-"""GET from one host, with a bound on everything: time, bytes, and where it leads."""
+"""GET and POST at one host, with a bound on everything: time, bytes, and where it leads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -21,6 +22,14 @@ _CHUNK_BYTES = 65_536
 # A large file may take longer than one call, as long as it comes at least this fast.
 _SLOWEST_BYTES_PER_SECOND = 262_144
 _LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class _Question:
+    target: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
 
 
 class Fetcher:
@@ -43,9 +52,25 @@ class Fetcher:
         and AnswerTooLargeError.
         """
         target = quote(self._parts.path + path) + ("?" + urlencode(query) if query else "")
+        await self._ask(_Question(target, headers=self._headers), sink, limit)
+
+    async def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, limit: int
+    ) -> bytes:
+        """The answer's body of at most ``limit`` bytes to a POST of ``body``.
+
+        Raises RegistryUnreachableError, and its AnswerAbsentError and AnswerTooLargeError.
+        """
+        content = bytearray()
+        target = quote(self._parts.path + path)
+        question = _Question(target, "POST", {**self._headers, **headers}, body)
+        await self._ask(question, content.extend, limit)
+        return bytes(content)
+
+    async def _ask(self, question: _Question, sink: Sink, limit: int) -> None:
         exchange = _Exchange(self._connection(), self._seconds)
         work = asyncio.get_running_loop().run_in_executor(
-            self._pool, exchange.run, target, self._headers, sink, limit
+            self._pool, exchange.run, question, sink, limit
         )
         # Its end is looked at, also when nobody waits for it any more.
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -91,14 +116,16 @@ class _Exchange:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def run(self, target: str, headers: Mapping[str, str], sink: Sink, limit: int) -> None:
+    def run(self, question: _Question, sink: Sink, limit: int) -> None:
         try:
             self._connection.connect()
             # The connection forgets it when the answer's head says that it is the last.
             self._socket = self._connection.sock
             if self._over:
                 return
-            self._connection.request("GET", target, headers=dict(headers))
+            self._connection.request(
+                question.method, question.target, question.body, dict(question.headers)
+            )
             with self._connection.getresponse() as response:
                 _check_head(response, limit)
                 self._read(response, sink, limit)

@@ -151,7 +151,8 @@ class Follower:
     def _serve(self, served: Served) -> None:
         before = self._models.served(served.name)
         self._models.put(served)
-        self._metrics.served(served.name, served.version, served.descriptor.accuracy)
+        descriptor = served.descriptor
+        self._metrics.served(served.name, served.version, descriptor.accuracy, descriptor.kind)
         _log.info(
             "model served",
             model=served.name,

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.errors import ServiceError
-from service.observed import model_headers
+from service.observed import observed_of
 from service.schemas import Problem, ProblemResponse
 
 
@@ -33,7 +33,7 @@ def add_error_handlers(app: FastAPI) -> None:
     async def unforeseen(request: Request, __: Exception) -> JSONResponse:
         answer = _answer(500, ServiceError.code, "the service failed on this request")
         # This answer does not pass the middleware, which adds them to all others.
-        answer.headers.update(model_headers(request.scope))
+        answer.headers.update(observed_of(request.scope).headers())
         return answer
 
 

@@ -14,9 +14,11 @@ from service.digests import Digests, check_files, parse_digests
 from service.errors import ModelInvalidError, ModelUnavailableError
 from service.loader import open_runner, read_descriptor
 from service.models import Served
-from service.package import DESCRIPTOR_FILE
+from service.package import DESCRIPTOR_FILE, Descriptor
 from service.registry import Registry
 from service.settings import Settings
+from service.sketch import Sketch
+from service.sketch_reference import read_reference
 from service.trial import try_model
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -74,7 +76,15 @@ class Intake:
         descriptor = read_descriptor(copy.folder, name)
         threads = self._settings.intra_op_threads
         runner = open_runner(copy.folder, descriptor, intra_op_threads=threads)
-        return Served(name, copy.version, descriptor, runner)
+        sketch = self._sketch(copy.folder, descriptor)
+        return Served(name, copy.version, descriptor, runner, sketch)
+
+    def _sketch(self, folder: Path, descriptor: Descriptor) -> Sketch | None:
+        reference = read_reference(folder, descriptor)
+        if reference is None:
+            return None
+        rows, seconds = self._settings.sketch_rows, self._settings.sketch_seconds
+        return Sketch(reference, rows=rows, seconds=seconds)
 
     async def _checked(self, registry: Registry, name: str, wanted: Wanted) -> Copy:
         try:

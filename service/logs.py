@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
+
+from service.observed import CURRENT
 
 
 def configure_logs(level: str) -> None:
@@ -16,6 +20,7 @@ def configure_logs(level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_request,
     ]
     structlog.configure(
         processors=[
@@ -43,3 +48,12 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+
+
+def _add_request(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add what is known of the request within which a line is written."""
+    observed = CURRENT.get()
+    if observed:
+        for name, value in observed.fields().items():
+            event.setdefault(name, value)
+    return event

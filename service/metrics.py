@@ -14,6 +14,10 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from service.metrics_inference import InferenceMetrics
+from service.metrics_quality import QualityMetrics
+from service.package import Kind
+
 # When each series began: as many lines again, which nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -39,6 +43,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self.inference = InferenceMetrics(self.registry, models)
+        self.quality = QualityMetrics(self.registry)
         self._requests = Counter(
             "llm_requests_total",
             "Requests to models answered, by HTTP status.",
@@ -58,11 +64,6 @@ class Metrics:
             ["model", "version", "type"],
             registry=self.registry,
         )
-        self._accuracy = self._gauge(
-            "model_accuracy",
-            "Share of held-out examples that the served version gets right.",
-            "model", "version",
-        )  # fmt: skip
         self._info = self._gauge("model_info", "1 for the version served.", "model", "version")
         self._swaps = Counter(
             "model_swaps_total",
@@ -81,8 +82,14 @@ class Metrics:
             "http_requests_in_flight",
             "Requests being answered now; probes and scrapes are not counted.",
         )
+        self.rejected = Counter(
+            "http_requests_rejected_total",
+            "Requests turned away because too many were in flight.",
+            registry=self.registry,
+        )
         self._versions: dict[str, list[str]] = {}
-        self._create_series(UNKNOWN, UNKNOWN)
+        self._series: dict[tuple[str, str], _Series] = {}
+        self._unknown = self._create_series(UNKNOWN, UNKNOWN)
         for model in models:
             self._swaps.labels(model)
             self._refused.labels(model)
@@ -90,19 +97,20 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
 
-    def served(self, model: str, version: str, accuracy: float) -> None:
+    def served(self, model: str, version: str, accuracy: float, kind: Kind = "classifier") -> None:
         """A version that is served from now on, in the place of any other of its model."""
         versions = self._versions.setdefault(model, [])
         if versions:
             self._swaps.labels(model).inc()
-            for gauge in (self._accuracy, self._info):
-                gauge.remove(model, versions[-1])
+            self._info.remove(model, versions[-1])
+            self.quality.replaced(model)
         if version in versions:
             versions.remove(version)
         versions.append(version)
-        self._accuracy.labels(model, version).set(accuracy)
         self._info.labels(model, version).set(1)
         self._create_series(model, version)
+        self.inference.create(model, version)
+        self.quality.served(model, version, kind, accuracy)
         if len(versions) > KEPT:
             self._remove_series(model, versions.pop(0))
 
@@ -110,33 +118,55 @@ class Metrics:
         """A version that is not going to be served."""
         self._refused.labels(model).inc()
 
-    def answered(self, model: str, version: str, status: int, seconds: float) -> None:
-        """Count one answered request, and time it unless it was refused."""
-        model, version = self._known(model, version)
-        label = str(status) if status in STATUSES else "other"
-        self._requests.labels(model, version, label).inc()
+    def answered(
+        self, model: str, version: str, status: int, seconds: float, trace_id: str | None = None
+    ) -> None:
+        """Count one answered request, and time it unless it was refused.
+
+        ``trace_id``, of a request whose trace is kept, becomes the exemplar of its bucket.
+        """
+        series = self._series.get((model, version), self._unknown)
+        series.count(status)
         if status in _TIMED:
-            self._latency.labels(model, version).observe(seconds)
+            series.latency.observe(seconds, {"trace_id": trace_id} if trace_id else None)
 
     def tokens(self, model: str, version: str, *, input: int = 0, output: int = 0) -> None:  # noqa: A002
         """Count the tokens of one request."""
-        labels = self._known(model, version)
+        series = self._series.get((model, version), self._unknown)
         for kind, amount in zip(_TYPES, (input, output), strict=True):
-            self._tokens.labels(*labels, kind).inc(amount)
+            series.tokens[kind].inc(amount)
 
-    def _known(self, model: str, version: str) -> tuple[str, str]:
-        known = version in self._versions.get(model, ())
-        return (model, version) if known else (UNKNOWN, UNKNOWN)
-
-    def _create_series(self, model: str, version: str) -> None:
-        # Series that exist from the start: a rate over a missing one is nothing, not zero.
-        for status in STATUSES:
-            self._requests.labels(model, version, str(status))
-        self._latency.labels(model, version)
-        for kind in _TYPES:
-            self._tokens.labels(model, version, kind)
+    def _create_series(self, model: str, version: str) -> _Series:
+        series = _Series(self._requests, self._latency, self._tokens, model, version)
+        self._series[model, version] = series
+        return series
 
     def _remove_series(self, model: str, version: str) -> None:
         labels = {"model": model, "version": version}
+        del self._series[model, version]
+        self.inference.remove(model, version)
+        self.quality.remove(model, version)
         for metric in (self._requests, self._latency, self._tokens):
             metric.remove_by_labels(labels)
+
+
+class _Series:
+    """The series of one version, looked up once: each request would do so again.
+
+    They exist from the start: a rate over a missing one is nothing, not zero.
+    """
+
+    def __init__(
+        self, requests: Counter, latency: Histogram, tokens: Counter, model: str, version: str
+    ) -> None:
+        self._requests = requests
+        self._names = (model, version)
+        self._by_status = {
+            status: requests.labels(model, version, str(status)) for status in STATUSES
+        }
+        self.latency = latency.labels(model, version)
+        self.tokens = {kind: tokens.labels(model, version, kind) for kind in _TYPES}
+
+    def count(self, status: int) -> None:
+        counted = self._by_status.get(status)
+        (counted or self._requests.labels(*self._names, "other")).inc()

@@ -1,81 +1,124 @@
-"""What happens around every request: counting, timing, one log line."""
+"""What happens around every request: its id, counting, timing, its trace, one log line."""
 
 from __future__ import annotations
 
+import random
+import re
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access_log import AccessLog
 from service.lifecycle import Lifecycle
 from service.metrics import UNKNOWN, Metrics
-from service.observed import model_headers, model_of, status_of
+from service.observed import CURRENT, Observed, observe
 
-_log = structlog.stdlib.get_logger("service.access")
-_UNCOUNTED = frozenset({"/health", "/ready", "/metrics"})
+if TYPE_CHECKING:
+    from service.tracing import Tracing
+
+_UNCOUNTED = frozenset({"/health", "/ready", "/metrics", "/sketches"})
 # Whose requests are those of a model.
 MODEL_PATHS = frozenset({"/predict", "/v1/chat/completions"})
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_WANTED = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 
 
 class Observe:
     """Counts requests in flight, records those to models, logs method, path, status and time.
 
-    No log line holds a body, a query or a header. Answers get the headers that name their model.
+    No log line holds a body, a query or a header, but for the request's id. Answers get the headers
+    that name it and their model.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        access_log: AccessLog,
+        tracing: Tracing | None,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._lifecycle = lifecycle
+        self._access_log = access_log
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})
-        status = 500
         started = time.perf_counter()
+        observed = self._begin(scope)
+        observe(scope, observed)
+        status = 500
 
         async def observed_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": self._headers(scope, message)}
+                message = {**message, "headers": self._headers(observed, message)}
             await send(message)
 
         counted = scope["path"] not in _UNCOUNTED
         if counted:
             self._metrics.in_flight.inc()
+        token = CURRENT.set(observed)
         try:
             await self._app(scope, receive, observed_send)
         finally:
+            CURRENT.reset(token)
             if counted:
                 self._metrics.in_flight.dec()
             seconds = time.perf_counter() - started
-            self._record(scope, status_of(scope, status), seconds, counted=counted)
+            self._end(scope, observed, observed.status or status, seconds, counted=counted)
 
-    def _headers(self, scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
+    def _begin(self, scope: Scope) -> Observed:
+        found = _find(scope["headers"])
+        sent = found.get(b"x-request-id", b"")
+        sane = _REQUEST_ID.fullmatch(sent)
+        # Nobody is kept out by it: it need not be hard to guess.
+        request_id = sent.decode() if sane else f"{random.getrandbits(128):032x}"
+        observed = Observed(request_id)
+        if self._tracing and scope["path"] in MODEL_PATHS and scope["method"] == "POST":
+            observed.trace_id, observed.trace = self._tracing.begin(
+                scope["path"],
+                found.get(b"traceparent", b"").decode("latin-1"),
+                found.get(b"tracestate", b"").decode("latin-1"),
+                request_id=request_id,
+            )
+        return observed
+
+    def _headers(self, observed: Observed, message: Message) -> list[tuple[bytes, bytes]]:
         headers = MutableHeaders(raw=list(message.get("headers", [])))
-        headers.update(model_headers(scope))
+        headers.update(observed.headers())
         if self._lifecycle.draining:
             # So that clients with open connections leave before the socket closes.
             headers["connection"] = "close"
         return headers.raw
 
-    def _record(self, scope: Scope, status: int, seconds: float, *, counted: bool) -> None:
-        served = model_of(scope)
+    def _end(
+        self, scope: Scope, observed: Observed, status: int, seconds: float, *, counted: bool
+    ) -> None:
+        served, trace = observed.served, observed.trace
         name, version = (served.name, served.version) if served else (UNKNOWN, UNKNOWN)
         if scope["path"] in MODEL_PATHS:
-            self._metrics.answered(name, version, status, seconds)
-        model = {"model": name, "version": version} if served else {}
-        write = _log.info if counted or status >= 500 else _log.debug
-        write(
-            "request",
-            method=scope["method"],
-            path=scope["path"][:200],
-            status=status,
-            duration_ms=round(seconds * 1000, 3),
-            **model,
-        )
+            trace_id = trace.trace_id if trace else None
+            self._metrics.answered(name, version, status, seconds, trace_id)
+        if trace:
+            trace.end(status, served)
+        line = observed.fields()
+        line["method"] = scope["method"]
+        line["path"] = scope["path"][:200]
+        line["status"] = status
+        line["duration_ms"] = round(seconds * 1000, 3)
+        self._access_log.add("info" if counted or status >= 500 else "debug", line)
+
+
+def _find(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    return {name: value for name, value in headers if name in _WANTED}

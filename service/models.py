@@ -8,6 +8,7 @@ from typing import Any
 
 from service.errors import ModelNotFoundError, NotReadyError
 from service.package import Descriptor, Kind
+from service.sketch import Sketch
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Served:
     descriptor: Descriptor
     # What the kind says: service.classifier.Classifier or service.text.TextGenerator.
     runner: Any
+    # What came to it lately; None for a package without reference.json.
+    sketch: Sketch | None = None
 
 
 class Models:

@@ -1,39 +1,74 @@
-"""What an endpoint tells those around it about a request."""
+"""What is known of a request, for those around its endpoint: middleware, logs, error answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 from service.models import Served
 
-_SERVED = "served"
-_STATUS = "status"
+if TYPE_CHECKING:
+    from service.tracing import Trace
+
+_KEY = "observed"
+
+
+class Observed:
+    """One request: its id, its trace if it has one, the model that answers once that is known."""
+
+    __slots__ = ("request_id", "served", "status", "trace", "trace_id")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        # The trace that the request belongs to, whether or not we keep our part of it.
+        self.trace_id: str | None = None
+        self.trace: Trace | None = None
+        self.served: Served | None = None
+        # To count the request under, if it fails after its head was sent.
+        self.status: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer that say which request it is of, and which model answered."""
+        headers = {"X-Request-ID": self.request_id}
+        if self.served:
+            headers["X-Model-Name"] = self.served.name
+            headers["X-Model-Version"] = self.served.version
+        return headers
+
+    def fields(self) -> dict[str, Any]:
+        """What every log line within the request has."""
+        fields: dict[str, Any] = {"request_id": self.request_id}
+        if self.trace_id:
+            fields["trace_id"] = self.trace_id
+        if self.trace:
+            fields["span_id"] = self.trace.span_id
+        if self.served:
+            fields["model"] = self.served.name
+            fields["version"] = self.served.version
+        return fields
+
+
+# The request that is being answered here; tasks that are begun within it inherit it.
+CURRENT: ContextVar[Observed | None] = ContextVar("request", default=None)
+
+
+def observe(scope: MutableMapping[str, Any], observed: Observed) -> None:
+    """Keep what is known of this request where its endpoint finds it."""
+    scope.setdefault("state", {})[_KEY] = observed
+
+
+def observed_of(scope: Mapping[str, Any]) -> Observed:
+    """What is known of this request."""
+    observed: Observed = scope["state"][_KEY]
+    return observed
 
 
 def answered_by(scope: Mapping[str, Any], served: Served) -> None:
     """The model that answers this request, as soon as it is known."""
-    scope["state"][_SERVED] = served
+    observed_of(scope).served = served
 
 
 def ended_with(scope: Mapping[str, Any], status: int) -> None:
     """The status to count this request under, if it fails after its head was sent."""
-    scope["state"][_STATUS] = status
-
-
-def model_of(scope: Mapping[str, Any]) -> Served | None:
-    """The model that answers this request, once it is known."""
-    served: Served | None = scope["state"].get(_SERVED)
-    return served
-
-
-def status_of(scope: Mapping[str, Any], sent: int) -> int:
-    """The status to count this request under; ``sent`` unless the endpoint said otherwise."""
-    status: int = scope["state"].get(_STATUS, sent)
-    return status
-
-
-def model_headers(scope: Mapping[str, Any]) -> dict[str, str]:
-    """The headers that say which model answered; none before that is known."""
-    served = model_of(scope)
-    return {"X-Model-Name": served.name, "X-Model-Version": served.version} if served else {}
+    observed_of(scope).status = status

@@ -14,11 +14,15 @@ Kind = Literal["classifier", "text-generator"]
 DESCRIPTOR_FILE = "model.json"
 GRAPH_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.model"
+REFERENCE_FILE = "reference.json"
 FILES: dict[Kind, frozenset[str]] = {
     "classifier": frozenset({DESCRIPTOR_FILE, GRAPH_FILE}),
     "text-generator": frozenset({DESCRIPTOR_FILE, GRAPH_FILE, TOKENIZER_FILE}),
 }
+# A package may have them and need not.
+OPTIONAL_FILES = frozenset({REFERENCE_FILE})
 MAX_DESCRIPTOR_BYTES = 65_536
+MAX_REFERENCE_BYTES = 1_048_576
 
 # Names become folders, headers and labels.
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"

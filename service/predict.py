@@ -11,6 +11,7 @@ from service.body import parse_body, read_body
 from service.models import Models, Served
 from service.observed import answered_by
 from service.package import ClassifierPart
+from service.prediction_ids import PredictionIds
 from service.predictor import Predictor
 from service.rows import to_rows
 from service.schemas import Prediction, PredictResponse, ProblemResponse, request_schema
@@ -19,7 +20,13 @@ from service.settings import Settings
 _REFUSALS = (404, 408, 413, 422, 500, 503, 504)
 
 
-def add_predict(app: FastAPI, settings: Settings, models: Models, predictor: Predictor) -> None:
+def add_predict(
+    app: FastAPI,
+    settings: Settings,
+    models: Models,
+    predictor: Predictor,
+    ids: PredictionIds | None,
+) -> None:
     """Let classifiers be asked."""
     schema = request_schema(settings.max_batch)
 
@@ -39,10 +46,17 @@ def add_predict(app: FastAPI, settings: Settings, models: Models, predictor: Pre
             # `get` found it for its kind, and so for having this part.
             part = cast(ClassifierPart, served.descriptor.classifier)
             rows = to_rows(asked.instances, part)
-            labels, probabilities = await predictor.run(partial(served.runner.predict, rows))
-            answer = _answer(served, labels.tolist(), probabilities.astype(float).round(6).tolist())
+            labels, probabilities = await predictor.run(
+                partial(served.runner.predict, rows), served, rows=len(rows)
+            )
+            found = labels.tolist()
+            answer = _answer(served, found, probabilities.astype(float).round(6).tolist())
+            if served.sketch:
+                served.sketch.rows(rows, labels)
+            if ids:
+                answer.prediction_id = ids.make(served.name, served.version, found, part.classes)
         # Already of the documented type: FastAPI would validate every number again.
-        return Response(answer.model_dump_json(), media_type="application/json")
+        return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 def _answer(served: Served, labels: list[int], probabilities: list[list[float]]) -> PredictResponse:

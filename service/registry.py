@@ -19,13 +19,20 @@ from service.errors import (
     RegistryUnreachableError,
 )
 from service.fetch import Fetcher
-from service.package import DESCRIPTOR_FILE, MAX_DESCRIPTOR_BYTES, VERSION_PATTERN
+from service.package import (
+    DESCRIPTOR_FILE,
+    MAX_DESCRIPTOR_BYTES,
+    MAX_REFERENCE_BYTES,
+    REFERENCE_FILE,
+    VERSION_PATTERN,
+)
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _MAX_ANSWER_BYTES = 4_194_304
 _MAX_PAGES = 50
 _PAGE = "100"
+_LIMITS = {DESCRIPTOR_FILE: MAX_DESCRIPTOR_BYTES, REFERENCE_FILE: MAX_REFERENCE_BYTES}
 # No address of another host, nothing that leads up, nothing that a server may read otherwise.
 _ARTIFACT_URI = re.compile(r"mlflow-artifacts:((?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){1,16})")
 
@@ -112,7 +119,7 @@ class Registry:
 
         Its content is what ``digests`` say, or it is refused.
         """
-        limit = MAX_DESCRIPTOR_BYTES if name == DESCRIPTOR_FILE else self._max_model_bytes
+        limit = _LIMITS.get(name, self._max_model_bytes)
         digest = hashlib.sha256()
         try:
             with (folder / name).open("xb") as file:

@@ -65,6 +65,9 @@ class PredictResponse(BaseModel):
     model: str
     version: str
     predictions: list[Prediction]
+    prediction_id: str | None = Field(
+        default=None, description="For POST /feedback; absent where no feedback is taken."
+    )
 
 
 class Problem(BaseModel):

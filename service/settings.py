@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from dynaconf import Dynaconf
 from pydantic import (
@@ -21,28 +19,17 @@ from pydantic import (
 
 from service.errors import SettingsInvalidError
 from service.package import NAME_PATTERN
+from service.settings_values import (
+    address,
+    distinct,
+    header_pairs,
+    long_or_empty,
+    names,
+    parse_pairs,
+    with_path,
+)
 
 PREFIX = "KINDLING_SERVICE"
-
-
-def _names(value: object) -> object:
-    """``"digits, text"`` as a tuple."""
-    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(re.fullmatch(NAME_PATTERN, name) for name in names):
-        raise ValueError("a name has letters, digits, dots, dashes and underscores, up to 63")
-    if len(set(names)) < len(names):
-        raise ValueError("a name is there twice")
-    return names
-
-
-def _address(value: str) -> str:
-    if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
-        raise ValueError("must be http(s)://HOST[:PORT][/PATH], with user and password apart")
-    _ = urlsplit(value).port
-    return value.rstrip("/")
 
 
 class Settings(BaseModel):
@@ -51,13 +38,13 @@ class Settings(BaseModel):
     # `model_` is pydantic's own prefix, and a fair name for our fields.
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    models: Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_distinct)] = Field(
+    models: Annotated[tuple[str, ...], BeforeValidator(names), AfterValidator(distinct)] = Field(
         default=("digits",),
         min_length=1,
         max_length=16,
         description="Names of the registered models to serve, separated by commas.",
     )
-    registry_uri: Annotated[str, AfterValidator(_address)] = Field(
+    registry_uri: Annotated[str, AfterValidator(address)] = Field(
         default="",
         description="Address of the MLflow server; empty: only the copies in cache_dir are served.",
     )
@@ -114,15 +101,68 @@ class Settings(BaseModel):
     intra_op_threads: int = Field(
         default=1, ge=1, le=64, description="Threads within one inference."
     )
+    sketch_rows: int = Field(
+        default=2048,
+        ge=20,
+        le=100_000,
+        description="Most recent rows of each model that drift detection counts.",
+    )
+    sketch_seconds: float = Field(
+        default=1800.0, gt=0, le=86_400, description="Age from which a row is not counted."
+    )
     drain_seconds: float = Field(
         default=5.0, ge=0, le=600, description="After SIGTERM: not ready, but serving, this long."
     )
     shutdown_seconds: int = Field(
         default=20, ge=1, le=600, description="After draining: time for open requests to finish."
     )
+    feedback_key: Annotated[SecretStr, AfterValidator(long_or_empty)] = Field(
+        default=SecretStr(""),
+        description="Signs the ids of predictions, the same in all replicas, 16 characters at"
+        " least; empty: no ids are given and no feedback is taken. Never logged.",
+    )
+    feedback_days: float = Field(
+        default=30.0, gt=0, le=365, description="How long feedback on a prediction is taken."
+    )
+    otlp_endpoint: Annotated[str, AfterValidator(address), AfterValidator(with_path)] = Field(
+        default="",
+        description="Where traces go by OTLP over HTTP, like http://mlflow:5000/v1/traces; empty:"
+        " nothing is traced. At registry_uri they go into trace_experiment, with its account.",
+    )
+    otlp_headers: Annotated[SecretStr, AfterValidator(header_pairs)] = Field(
+        default=SecretStr(""),
+        description="Headers for otlp_endpoint elsewhere: NAME=VALUE, separated by commas, other"
+        " characters %-encoded. Never logged.",
+    )
+    trace_sample_ratio: float = Field(
+        default=0.05, ge=0, le=1, description="Share traced of the requests that have no trace yet."
+    )
+    trace_max_per_second: float = Field(
+        default=10.0,
+        gt=0,
+        le=10_000,
+        description="Most requests traced in a second: of those without a trace, and again of those"
+        " that come with a sampled one.",
+    )
+    trace_experiment: str = Field(
+        default="traces",
+        min_length=1,
+        max_length=200,
+        description="MLflow experiment for traces; made if missing.",
+    )
+    trace_days: float = Field(
+        default=7.0, gt=0, le=365, description="How long MLflow keeps traces there."
+    )
+    trace_most: int = Field(
+        default=20_000, ge=0, description="How many it keeps at most, but for the last minutes."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written."
     )
+
+    def otlp_header_pairs(self) -> dict[str, str]:
+        """The headers of otlp_headers."""
+        return parse_pairs(self.otlp_headers)
 
 
 def load_settings() -> Settings:

@@ -55,6 +55,8 @@ class Generation:
         self._max_tokens = options.max_tokens
         ids = tokenizer.encode(prompt)
         self.prompt_tokens = len(ids)
+        # For who compares them with what the model was trained on.
+        self.prompt_ids, self.taken_ids = ids, list[int]()
         # Left of a short prompt is padding, whose id is zero.
         self._window: Tokens = np.zeros((1, context), np.int64)
         last = ids[-context:]
@@ -109,6 +111,7 @@ class Generation:
         self._window[0, :-1] = self._window[0, 1:]
         self._window[0, -1] = token
         self._tokens += 1
+        self.taken_ids.append(token)
         self._open.append(token)
         if not text:
             return ""

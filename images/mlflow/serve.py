@@ -3,19 +3,29 @@
 The environment says where the database is (``DATABASE_HOST``, ``_PORT``, ``_NAME``, ``_USER``,
 ``_PASSWORD``), which passwords hold (``ADMIN_PASSWORD``; ``READER_USERNAME`` and
 ``READER_PASSWORD`` for an account without rights of its own) and what others may do by default
-(``DEFAULT_PERMISSION``). Arguments go to ``mlflow server``.
+(``DEFAULT_PERMISSION``). Arguments go to ``mlflow server``. Metrics of all its workers are on a
+port of their own (``METRICS_PORT``), without authentication.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import MutableMapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import logs
+
+_log = logging.getLogger("mlflow.serve")
+_METRICS = Path(tempfile.gettempdir()) / "metrics"
+_UVICORN = f"--log-config={Path(__file__).with_name('uvicorn.json')} --no-access-log"
 _WAIT_SECONDS = 180.0
 _CACHE_SECONDS = 60
 
@@ -23,6 +33,8 @@ _CACHE_SECONDS = 60
 def main(arguments: list[str]) -> int:
     """Prepare the database, then serve until told to stop."""
     env = os.environ
+    logs.configure()
+    _serve_metrics(int(env["METRICS_PORT"]), env)
     user, password = quote(env["DATABASE_USER"]), quote(env["DATABASE_PASSWORD"], safe="")
     where = f"{env['DATABASE_HOST']}:{env['DATABASE_PORT']}/{env['DATABASE_NAME']}"
     url = f"postgresql://{user}:{password}@{where}"
@@ -32,6 +44,7 @@ def main(arguments: list[str]) -> int:
     from mlflow.db import upgrade
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
+    logs.configure()
     if not _answers(url):
         return 1
     # First, and in this order: it takes a database that has any table for one that has all.
@@ -40,12 +53,26 @@ def main(arguments: list[str]) -> int:
     users.init_db(url)
     _user(users, "admin", env["ADMIN_PASSWORD"], admin=True)
     _user(users, env["READER_USERNAME"], env["READER_PASSWORD"], admin=False)
-    # Within this process: an argument of another one could be read by whoever lists processes.
-    cli.main(
-        ["server", "--app-name=basic-auth", f"--backend-store-uri={url}", *arguments],
-        standalone_mode=False,
-    )
+    words = ["--app-name=observed", f"--uvicorn-opts={_UVICORN}", f"--backend-store-uri={url}"]
+    with redirect_stdout(logs.Lines(_log)), redirect_stderr(logs.Lines(_log)):
+        # Within this process: an argument of another one could be read by whoever lists processes.
+        cli.main(["server", *words, *arguments], standalone_mode=False)
     return 0
+
+
+def _serve_metrics(port: int, env: MutableMapping[str, str]) -> None:
+    """Answer scrapes from what the workers leave in a folder; this process handles no requests."""
+    # What a container before this one left in the pod's volume.
+    shutil.rmtree(_METRICS, ignore_errors=True)
+    _METRICS.mkdir()
+    # Only now: the library reads it when it is imported.
+    env["PROMETHEUS_MULTIPROC_DIR"] = str(_METRICS)
+    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    start_http_server(port, registry=registry)
 
 
 def _answers(url: str) -> bool:
@@ -57,7 +84,7 @@ def _answers(url: str) -> bool:
             psycopg.connect(url, connect_timeout=5).close()
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
-                print(f"no database after {_WAIT_SECONDS:g} s: {error}", file=sys.stderr)
+                _log.error("no database after %g s: %s", _WAIT_SECONDS, error)
                 return False
             time.sleep(0.5)
         else:

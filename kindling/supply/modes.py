@@ -21,7 +21,11 @@ from kindling.supply.store import Step, Store, build_all, wanted
 from kindling.supply.versions import Pinned, Versions
 
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
-_IMAGES_OF_CHARTS = ("service", "mlflow", "postgres", "metrics-server", "gpu-device-plugin")
+_IMAGES_OF_CHARTS = (
+    "service", "mlflow", "postgres", "postgres-exporter", "metrics-server", "prometheus",
+    "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics", "gpu-device-plugin",
+    "drift", "dashboards",
+)  # fmt: skip
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"
 _NETWORK_LABEL, _OWN_NETWORK = "dev.kindling.pod-network", "kindling-ptp"
@@ -146,8 +150,7 @@ class Supplier:
         versions, programs, engine = self._versions, self._programs, self._engine()
         containers = Containers(versions, programs, engine)
         python = image_step(containers.python, engine)
-        base = containers.python.built_ref
-        on_python = [containers.service(base), containers.mlflow(base)]
+        on_python = containers.on_python(containers.python.built_ref)
         seeds = [(image, image_step(image, engine, python)) for image in on_python]
         node = containers.node(seeds)
         found = {name: tool.on_path() for name, tool in self._catalogue().items()}
@@ -167,14 +170,15 @@ class Supplier:
 
     def _pulled(self, mode: str, why: str, mirror: str) -> Supplied:
         engine, pinned = self._engine(), self._versions.images
-        for image in pinned.values():
-            self._pull(engine, image, mirror)
+        had = [name for name, image in pinned.items() if self._pull(engine, image, mirror)]
         containers = Containers(self._versions, self._programs, engine)
-        gpu = containers.addons["gpu-device-plugin"]
-        base = (pinned["python"].upstream, pinned["python"].digest)
-        built = [gpu, containers.service(*base), containers.mlflow(*base)]
+        own = [image for image in containers.addons.values() if not image.upstream]
+        if "grafana" in had:
+            own = [image for image in own if image.folder != "dashboards"]
+        python = pinned["python"]
+        built = [*own, *containers.on_python(python.upstream, python.digest)]
         self._build([image_step(image, engine) for image in built])
-        images = {name: pinned[name].upstream for name in ("metrics-server", "postgres")}
+        images = {name: pinned[name].upstream for name in had if name not in ("node", "python")}
         images |= {image.folder: image.ref for image in built}
         return Supplied(
             mode,
@@ -225,18 +229,24 @@ class Supplier:
         there = (tool.on_path(), tools.cached(tool), self._built(name))
         return next((path for path in there if path and path.exists()), None)
 
-    def _pull(self, engine: Engine, image: Pinned, mirror: str) -> None:
+    def _pull(self, engine: Engine, image: Pinned, mirror: str) -> bool:
+        """Whether the engine has the image, now or with ``check`` then."""
         if engine.has_image(image.upstream) and (
             not image.digest or image.digest in engine.digests_of(image.upstream)
         ):
-            return
-        self._made.append(image.upstream)
-        if self._check:
-            return
+            return True
         source = f"{mirror}/{image.ref.split('/', 1)[1]}" if mirror else image.ref
-        with progress.step(f"pull {image.upstream}"):
-            engine.run("pull", "--quiet", source, what=f"pulling {source}")
-            engine.run("tag", source, image.upstream)
+        if not self._check:
+            try:
+                with progress.step(f"pull {image.upstream}"):
+                    engine.run("pull", "--quiet", source, what=f"pulling {source}")
+                    engine.run("tag", source, image.upstream)
+            except KindlingError:
+                if not image.optional:
+                    raise
+                return False
+        self._made.append(image.upstream)
+        return True
 
     def _build(self, steps: list[Step]) -> None:
         if self._check:

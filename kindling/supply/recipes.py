@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kindling import paths
-from kindling.supply import command, debian, golang
+from kindling.supply import command, debian, golang, nodejs
 from kindling.supply.containers import IMAGES, Engine, Image
 from kindling.supply.golang import Program
 from kindling.supply.node import images_step, node_image_step
@@ -27,6 +27,7 @@ _PYTHON_PACKAGES = (
     "ca-certificates", "netbase",
 )  # fmt: skip
 _POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
+_POSTGRES_EXPORTER_PACKAGES = ("base-files", "prometheus-postgres-exporter")
 # Of the just-in-time compiler and of Debian's cluster scripts: two thirds of what comes along.
 _POSTGRES_WITHOUT = (
     "/usr/lib/*/libLLVM*", "/usr/lib/llvm*", "/usr/lib/*/libz3*", "/usr/lib/*/libperl*",
@@ -60,7 +61,8 @@ class Programs:
                 # Static: the same file serves this host's engine and Debian's nodes.
                 ldflags="-linkmode external -extldflags -static"
                 f" -X main.version={self._versions.build['runc']}",
-                cgo_tags="seccomp netgo osusergo",
+                tags="seccomp netgo osusergo",
+                cgo=True,
             )
         )
 
@@ -134,8 +136,41 @@ class Programs:
         return self._program(spec, after=(self.components,))
 
     @cached_property
+    def monitoring(self) -> Step:
+        """Prometheus and its tools. Of all that it can discover targets in, only Kubernetes."""
+        prometheus = "github.com/prometheus/prometheus/cmd/"
+        packages = {
+            "prometheus": prometheus + "prometheus",
+            "promtool": prometheus + "promtool",
+            "node_exporter": "github.com/prometheus/node_exporter",
+        }
+        version = self._versions.images["prometheus"].upstream.rpartition(":v")[2]
+        spec = Program(
+            "monitoring",
+            "monitoring",
+            packages,
+            ldflags=f"-X github.com/prometheus/common/version.Version={version}",
+            tags="remove_all_sd enable_kubernetes_sd netgo",
+        )
+        return self._program(spec, after=(self.own,))
+
+    @cached_property
+    def alertmanager(self) -> Step:
+        version = self._versions.images["alertmanager"].upstream.rpartition(":v")[2]
+        spec = Program(
+            "alertmanager",
+            "alertmanager",
+            {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
+            ldflags=f"-X github.com/prometheus/common/version.Version={version}",
+        )
+        return self._program(spec, after=(self.monitoring,))
+
+    @cached_property
     def own(self) -> Step:
-        names = ("pod-network", "gpu-device-plugin")
+        names = (
+            "pod-network", "gpu-device-plugin", "alert-receiver", "kube-state-metrics",
+            "dashboards",
+        )  # fmt: skip
         sources = tuple(f"cmd/{n}" for n in names)
         packages = {n: f"./cmd/{n}" for n in names}
         spec = Program("own-programs", "cluster", packages, own_sources=sources)
@@ -164,6 +199,11 @@ class Programs:
             command.run(["chmod", "-R", "u+w", out])
 
         return Step("kind-files", (self._versions.tools["kind"],), build, needs=(self.go,))
+
+    @cached_property
+    def dashboards_page(self) -> Step:
+        """The page of the dashboards' viewer."""
+        return nodejs.page("dashboards-page", IMAGES / "dashboards", nodejs.toolchain())
 
     def _program(self, spec: Program, *, after: tuple[Step, ...] = ()) -> Step:
         return golang.program(spec, self.go, after=after)
@@ -216,39 +256,43 @@ class Containers:
         programs = self._programs
         pinned = self._versions.images
         database = self._debian("debian-postgres", _POSTGRES_PACKAGES, without=_POSTGRES_WITHOUT)
+        exporter = self._debian("debian-postgres-exporter", _POSTGRES_EXPORTER_PACKAGES)
+        made_of: dict[str, tuple[dict[str, Step], Step | None]] = {
+            "metrics-server": ({"bin": programs.components}, None),
+            "postgres": ({}, database),
+            "postgres-exporter": ({}, exporter),
+            "prometheus": ({"bin": programs.monitoring}, None),
+            "alertmanager": ({"bin": programs.alertmanager}, None),
+            "node-exporter": ({"bin": programs.monitoring}, None),
+            "kube-state-metrics": ({"bin": programs.own}, None),
+            "gpu-device-plugin": ({"bin": programs.own}, None),
+            "alert-receiver": ({"bin": programs.own}, None),
+            "dashboards": ({"bin": programs.own, "page": programs.dashboards_page}, None),
+        }
         return {
-            "metrics-server": Image(
-                "metrics-server", {"bin": programs.components}, None,
-                pinned["metrics-server"].upstream,
-            ),
-            "postgres": Image("postgres", root=database, upstream=pinned["postgres"].upstream),
-            "gpu-device-plugin": Image("gpu-device-plugin", {"bin": programs.own}),
-        }  # fmt: skip
+            name: Image(name, contexts, root, pinned[name].upstream if name in pinned else "")
+            for name, (contexts, root) in made_of.items()
+        }
 
     @cached_property
     def python(self) -> Image:
         """The base of Python images, where none can be pulled."""
         return Image("python", root=self._debian("debian-python", _PYTHON_PACKAGES))
 
-    def service(self, python: str, digest: str = "") -> Image:
-        """The model service on the base image ``python``, which has ``digest`` if one is known."""
-        folder = paths.REPOSITORY / "service"
-        return Image(
-            "service",
-            args={"PYTHON_IMAGE": python},
-            base=digest,
-            dockerfile=folder / "Dockerfile",
-            sources=_python_sources(folder),
-        )
-
-    def mlflow(self, python: str, digest: str = "") -> Image:
-        """The MLflow server, likewise."""
-        return Image(
-            "mlflow",
-            args={"PYTHON_IMAGE": python},
-            base=digest,
-            sources=_python_sources(IMAGES / "mlflow"),
-        )
+    def on_python(self, python: str, digest: str = "") -> list[Image]:
+        """Our own images on the base image ``python``, which has ``digest`` if one is known."""
+        service = paths.REPOSITORY / "service"
+        args = {"PYTHON_IMAGE": python}
+        return [
+            Image(
+                "service", args=args, base=digest, dockerfile=service / "Dockerfile",
+                sources=_python_sources(service),
+            ),
+            *(
+                Image(name, args=args, base=digest, sources=_python_sources(IMAGES / name))
+                for name in ("mlflow", "drift")
+            ),
+        ]  # fmt: skip
 
     def _in_node(self) -> list[Image]:
         programs, names = self._programs, self._versions.node_images

@@ -16,10 +16,14 @@ FILE = paths.REPOSITORY / "images" / "versions.yml"
 
 @dataclass(frozen=True)
 class Pinned:
-    """An upstream image and the digest that it must have (empty where none is pinned)."""
+    """An upstream image and the digest that it must have (empty where none is pinned).
+
+    What takes the place of an ``optional`` one where it cannot be had, is made here.
+    """
 
     upstream: str
     digest: str
+    optional: bool = False
 
     @property
     def ref(self) -> str:

@@ -15,14 +15,15 @@ from pipeline.digits.training import train
 
 __all__ = ["EXAMPLES", "NAME", "PACKAGE", "Params", "evaluate", "example", "prepare", "train"]
 
-PACKAGE = ("model.json", "model.onnx")
+PACKAGE = ("model.json", "model.onnx", "reference.json")
 EXAMPLES = ("holdout.json", "request.json")
 
 
 def write_package(folder: Path, *, params: Params | None = None) -> dict[str, Any]:
     """Prepare, train and evaluate; a few seconds. Returns the content of model.json.
 
-    Writes model.json and model.onnx, which are what the service loads, and a few held-out images:
+    Writes model.json, model.onnx and reference.json, which are what the service loads, and a few
+    held-out images:
     request.json as the service takes them, holdout.json the same with their labels.
     """
     chosen = params or parameters.load(NAME, Params)

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from pipeline import package
+from pipeline import package, reference
 from pipeline.digits.params import NAME
 from pipeline.digits.preparation import Images, read
 from pipeline.stages import Build, Evaluation
@@ -18,7 +18,7 @@ _CLASSES = 10
 
 
 def evaluate(data: Path, model: Path, out: Path) -> Evaluation:
-    """Write model.json, a few examples, and tables of which digits are taken for which."""
+    """Write model.json, reference.json, examples, and tables of what is taken for what."""
     held_out, seen = read(data, "held_out"), read(data, "train")
     labels = predict(model / "model.onnx", held_out.pixels)
     right = labels == held_out.labels
@@ -41,6 +41,7 @@ def evaluate(data: Path, model: Path, out: Path) -> Evaluation:
         ((digit, float(np.mean(right[held_out.labels == digit]))) for digit in range(_CLASSES)),
     )  # fmt: skip
     _write_examples(out, held_out)
+    _write_reference(out, seen, predict(model / "model.onnx", seen.pixels))
     return Evaluation(metrics, described)
 
 
@@ -63,3 +64,13 @@ def _write_examples(out: Path, images: Images) -> None:
     package.write_json(out / "request.json", request)
     labels = images.labels[:_EXAMPLES].tolist()
     package.write_json(out / "holdout.json", {"request": request, "labels": labels})
+
+
+def _write_reference(out: Path, seen: Images, labels: NDArray[np.int64]) -> None:
+    # Those of all pixels for each: what one never was in training is what matters most.
+    inner = reference.edges(seen.pixels)
+    features = [
+        reference.feature(f"pixel_{index}", column, inner)
+        for index, column in enumerate(seen.pixels.T)
+    ]
+    reference.write(out, features, labels, classes=_CLASSES)

@@ -25,7 +25,7 @@ __all__ = [
     "train",
 ]
 
-PACKAGE = ("model.json", "model.onnx", "tokenizer.model")
+PACKAGE = ("model.json", "model.onnx", "reference.json", "tokenizer.model")
 EXAMPLES: tuple[str, ...] = ()
 # For tests: trains in about two seconds, and knows little.
 TINY = Params(
@@ -43,8 +43,8 @@ TINY = Params(
 def write_package(folder: Path, *, params: Params | None = None) -> dict[str, Any]:
     """Prepare, train and evaluate: a minute, or with ``TINY`` seconds.
 
-    Writes what the service loads: model.json, whose content is returned, model.onnx and
-    tokenizer.model.
+    Writes what the service loads: model.json, whose content is returned, model.onnx,
+    reference.json and tokenizer.model.
     """
     chosen = params or parameters.load(NAME, Params)
     return stages.write_package(sys.modules[__name__], folder, chosen)

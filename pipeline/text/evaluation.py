@@ -9,17 +9,20 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from pipeline import package
+from pipeline import package, reference
 from pipeline.stages import Build, Evaluation
 from pipeline.text import examples, preparation, sampling, tokenizer
 from pipeline.text.network import Floats, Ints
 from pipeline.text.params import NAME
 
 _BATCH = 1024
+# Of the training documents: the model's answers to them all would take minutes.
+_ANSWERED_SHARE = 16
+_SEED = 20
 
 
 def evaluate(data: Path, model: Path, out: Path) -> Evaluation:
-    """Write model.json, samples of text, and a table of what it is worth to see more tokens."""
+    """Write model.json, reference.json, samples, and what it is worth to see more tokens."""
     tokens = tokenizer.load(model / preparation.TOKENIZER)
     session = load(model / "model.onnx")
     context = _context(session)
@@ -40,6 +43,7 @@ def evaluate(data: Path, model: Path, out: Path) -> Evaluation:
         out / "by_tokens_seen.csv", ("tokens", "accuracy", "perplexity"),
         _by_tokens_seen(np.count_nonzero(inputs != tokenizer.PAD, axis=1), right, losses),
     )  # fmt: skip
+    _write_reference(out, session, train, tokens.get_piece_size())
     (out / "samples.txt").write_text(sampling.samples(session, tokens), encoding="utf-8")
     return Evaluation(metrics, described)
 
@@ -92,6 +96,33 @@ def _baseline(train: list[Ints], targets: Ints, vocabulary: int) -> dict[str, fl
         "unigram_accuracy": float(np.mean(targets == counts.argmax())),
         "unigram_perplexity": float(np.exp(np.mean(losses))),
     }
+
+
+def _write_reference(
+    out: Path, session: ort.InferenceSession, train: list[Ints], vocabulary: int
+) -> None:
+    """Tokens in groups of like frequency, and the groups of what the model draws after them."""
+    seen = np.concatenate(train)
+    grouped = reference.groups(np.bincount(seen, minlength=vocabulary))
+    count = int(grouped.max()) + 1
+    inner = reference.edges(np.arange(count))
+    inputs, _ = examples.windows(train[::_ANSWERED_SHARE], _context(session))
+    drawn = _draw(session, inputs)
+    features = [reference.feature("tokens", grouped[seen], inner)]
+    # The end is no token of an answer.
+    answers = grouped[drawn[drawn != tokenizer.EOS]]
+    reference.write(out, features, answers, classes=count, groups=grouped)
+
+
+def _draw(session: ort.InferenceSession, inputs: Ints) -> Ints:
+    """A token after each row of ``inputs``, drawn as the service draws by default."""
+    rng = np.random.default_rng(_SEED)
+    drawn = []
+    for start in range(0, len(inputs), _BATCH):
+        logits = session.run(None, {"tokens": inputs[start : start + _BATCH]})[0]
+        # The Gumbel trick: the largest is chosen as often as the softmax says.
+        drawn.append((logits + rng.gumbel(size=logits.shape)).argmax(axis=1))
+    return np.concatenate(drawn)
 
 
 def _context(session: ort.InferenceSession) -> int:

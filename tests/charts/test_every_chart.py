@@ -46,6 +46,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "service.type": {"service": {"type": "NodePort"}},
         "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30500}},
         "storage.size": {"storage": {"size": "1Gi"}},
+        "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "postgresql": {
@@ -53,6 +54,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "auth.database": {"auth": {"database": "other"}},
         "auth.username": {"auth": {"username": "other"}},
+        "exporter.image.pullPolicy": {"exporter": {"image": {"pullPolicy": "Never"}}},
+        "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "parameters": {"parameters": {"max_connections": "200"}},
         "storage.size": {"storage": {"size": "1Gi"}},
         "networkPolicy.enabled": {
@@ -63,6 +66,28 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
                 ],
             }
         },
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "prometheus": {
+        "mode": {"mode": "operator"},
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "scrape.namespaces": {"scrape": {"namespaces": ["one"]}},
+        "retention.size": {"retention": {"size": "1GB"}},
+        "rules.overrides": {"rules": {"overrides": {"monitoring.yml": "groups: []"}}},
+        "service.type": {"service": {"type": "NodePort"}},
+        "service.nodePort": {"service": {"type": "NodePort", "nodePort": 30900}},
+        "alertmanager.image.tag": {"alertmanager": {"image": {"tag": "v2"}}},
+        "alertmanager.webhookUrls": {"alertmanager": {"webhookUrls": ["https://a.example/b"]}},
+        "alertmanager.service.type": {"alertmanager": {"service": {"type": "NodePort"}}},
+        "alertmanager.service.nodePort": {
+            "alertmanager": {"service": {"type": "NodePort", "nodePort": 30930}}
+        },
+        "receiver.enabled": {
+            "receiver": {"enabled": False},
+            "alertmanager": {"configSecret": "other"},
+        },
+        "receiver.image.tag": {"receiver": {"image": {"tag": "v2"}}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "grafana": {
@@ -88,9 +113,29 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
     },
+    "drift": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "registry.uri": {"registry": {"uri": "https://elsewhere"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "kube-state-metrics": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["pods"]},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
+    "node-exporter": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "collectors": {"collectors": ["filesystem"]},
+        "tolerations": {"tolerations": []},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+    },
     "gpu-device-plugin": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
 }
 

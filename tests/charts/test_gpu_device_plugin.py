@@ -38,6 +38,7 @@ def test_it_is_told_its_node_and_what_to_pretend(render: Render) -> None:
         "--count-label=kindling.dev/gpu-count",
         "--product=Other-GPU",
         "--memory-mib=2000000",
+        "--metrics-port=9400",
     ]
     assert shown["env"] == [
         {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
@@ -50,15 +51,20 @@ def test_a_product_that_no_label_can_hold_is_refused(render: Render, product: st
         render(product=product)
 
 
-def test_it_reaches_the_kubelets_plugin_folder_and_nothing_else_of_the_host(
+def test_it_reaches_two_folders_of_the_kubelet_and_nothing_else_of_the_host(
     render: Render,
 ) -> None:
     manifests = render()
-    folder = "/var/lib/kubelet/device-plugins"
+    names = ("device-plugins", "pod-resources")
+    folders = {name: f"/var/lib/kubelet/{name}" for name in names}
     assert pod(manifests)["volumes"] == [
-        {"name": "device-plugins", "hostPath": {"path": folder, "type": "Directory"}}
+        {"name": name, "hostPath": {"path": folders[name], "type": "Directory"}} for name in names
     ]
-    assert container(manifests)["volumeMounts"] == [{"name": "device-plugins", "mountPath": folder}]
+    # The kubelet's socket can be called, not replaced.
+    assert container(manifests)["volumeMounts"] == [
+        {"name": "device-plugins", "mountPath": folders["device-plugins"]},
+        {"name": "pod-resources", "mountPath": folders["pod-resources"], "readOnly": True},
+    ]
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(manifests).keys()
 
 
@@ -96,9 +102,18 @@ def test_it_may_read_and_label_nodes_and_nothing_more(render: Render) -> None:
     assert pod(manifests)["serviceAccountName"] == account["name"]
 
 
-def test_nobody_may_connect_to_it(render: Render) -> None:
-    manifests = render()
+def test_prometheus_reads_its_metrics_and_nothing_else_is_open(render: Render) -> None:
+    peer = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
+    manifests = render(networkPolicy={"ingressFrom": [peer]})
+    annotations = manifests["DaemonSet"]["spec"]["template"]["metadata"]["annotations"]
+    (port,) = container(manifests)["ports"]
+    assert annotations["prometheus.io/scrape"] == "true"
+    assert annotations["prometheus.io/port"] == str(port["containerPort"])
+    assert f"--metrics-port={port['containerPort']}" in container(manifests)["args"]
+    # Without it, the pod in each series would be the plugin's own.
+    assert annotations["kindling.dev/honor-labels"] == "true"
     assert manifests["NetworkPolicy"]["spec"] == {
         "podSelector": manifests["DaemonSet"]["spec"]["selector"],
         "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"port": port["name"], "protocol": "TCP"}], "from": [peer]}],
     }

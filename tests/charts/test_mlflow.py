@@ -56,9 +56,10 @@ def test_two_servers_never_share_the_volume_or_the_schema(render: Render) -> Non
 
 
 def test_artifacts_are_on_a_volume_that_outlives_the_release(render: Render) -> None:
-    manifests = render(storage={"size": "7Gi", "className": "fast"})
+    annotations = {"volumeType": "local"}
+    manifests = render(storage={"size": "7Gi", "className": "fast", "annotations": annotations})
     claim = manifests["PersistentVolumeClaim"]
-    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep", **annotations}
     assert claim["spec"]["resources"]["requests"]["storage"] == "7Gi"
     assert claim["spec"]["storageClassName"] == "fast"
     volumes = {one["name"]: one for one in pod(manifests)["volumes"]}
@@ -71,7 +72,9 @@ def test_artifacts_are_on_a_volume_that_outlives_the_release(render: Render) -> 
 def test_only_dns_and_the_database_are_reachable(render: Render) -> None:
     manifests = render(database={"port": 6432})
     policy = manifests["NetworkPolicy"]["spec"]
-    assert policy["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert policy["ingress"] == [
+        {"ports": [{"port": port, "protocol": "TCP"}]} for port in ("http", "metrics")
+    ]
     dns, database = policy["egress"]
     assert {one["port"] for one in dns["ports"]} == {53}
     assert database == {"ports": [{"port": 6432, "protocol": "TCP"}]}
@@ -83,7 +86,11 @@ def test_only_dns_and_the_database_are_reachable(render: Render) -> None:
         ({"service": {"nodePort": 30500}}, "nodePort has no effect with service.type ClusterIP"),
         (
             {"networkPolicy": {"enabled": False, "ingressFrom": [{}]}},
-            "no effect while networkPolicy.enabled is false",
+            "ingressFrom has no effect while networkPolicy.enabled is false",
+        ),
+        (
+            {"networkPolicy": {"enabled": False, "metricsFrom": [{}]}},
+            "metricsFrom has no effect while networkPolicy.enabled is false",
         ),
     ],
 )
@@ -92,6 +99,22 @@ def test_values_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(KindlingError, match=message):
         render(**values)
+
+
+def test_its_metrics_are_on_a_port_that_the_service_does_not_have(render: Render) -> None:
+    peer = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
+    manifests = render(networkPolicy={"metricsFrom": [peer]})
+    (container,) = pod(manifests)["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    annotations = manifests["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(ports["metrics"]),
+    }
+    assert env(manifests)["METRICS_PORT"]["value"] == str(ports["metrics"])
+    assert [port["targetPort"] for port in manifests["Service"]["spec"]["ports"]] == ["http"]
+    _, metrics = manifests["NetworkPolicy"]["spec"]["ingress"]
+    assert metrics["from"] == [peer]
 
 
 def test_the_container_is_confined(render: Render) -> None:

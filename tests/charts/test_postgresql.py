@@ -12,9 +12,12 @@ Render = Callable[..., dict[str, Any]]
 
 
 def container(manifests: dict[str, Any]) -> dict[str, Any]:
-    (one,) = manifests["StatefulSet"]["spec"]["template"]["spec"]["containers"]
-    found: dict[str, Any] = one
-    return found
+    return containers(manifests)["postgresql"]
+
+
+def containers(manifests: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    spec = manifests["StatefulSet"]["spec"]["template"]["spec"]
+    return {one["name"]: one for one in spec["containers"]}
 
 
 def test_the_password_is_a_file_out_of_the_secret(render: Render) -> None:
@@ -36,6 +39,10 @@ def test_the_database_is_below_the_volumes_root(render: Render) -> None:
     assert claim["metadata"]["name"] == "data"
     assert claim["spec"]["resources"]["requests"]["storage"] == "7Gi"
     assert claim["spec"]["storageClassName"] == "fast"
+    assert "annotations" not in claim["metadata"]
+    manifests = render(storage={"annotations": {"volumeType": "local"}})
+    (claim,) = manifests["StatefulSet"]["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["annotations"] == {"volumeType": "local"}
 
 
 def test_parameters_become_arguments_of_the_server(render: Render) -> None:
@@ -55,14 +62,67 @@ def test_only_mlflow_may_connect_and_it_reaches_nothing(render: Render) -> None:
     policy = render()["NetworkPolicy"]["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert "egress" not in policy
-    (rule,) = policy["ingress"]
+    rule, metrics = policy["ingress"]
+    assert metrics == {"ports": [{"port": "metrics", "protocol": "TCP"}]}
     assert rule["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "mlflow"}}}]
     assert rule["ports"] == [{"port": "postgresql", "protocol": "TCP"}]
 
 
-def test_peers_of_an_absent_policy_are_refused(render: Render) -> None:
-    with pytest.raises(KindlingError, match=r"no effect while networkPolicy\.enabled is false"):
-        render(networkPolicy={"enabled": False, "ingressFrom": [{}]})
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"networkPolicy": {"enabled": False, "ingressFrom": [{}]}},
+            "no effect while networkPolicy.enabled is false",
+        ),
+        (
+            {"exporter": {"enabled": False}, "networkPolicy": {"metricsFrom": [{}]}},
+            "no effect unless networkPolicy.enabled and exporter.enabled are true",
+        ),
+    ],
+)
+def test_peers_of_what_is_not_there_are_refused(
+    render: Render, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(KindlingError, match=message):
+        render(**values)
+
+
+def test_its_metrics_are_exported_by_a_container_that_has_the_password_as_a_file(
+    render: Render,
+) -> None:
+    manifests = render(auth={"database": "d", "username": "u"})
+    server, exporter = container(manifests), containers(manifests)["exporter"]
+    assert exporter["image"] == "quay.io/prometheuscommunity/postgres-exporter:v0.17.1"
+    given = {one["name"]: one["value"] for one in exporter["env"]}
+    (port,) = (p["containerPort"] for p in server["ports"])
+    assert given == {
+        "DATA_SOURCE_URI": f"127.0.0.1:{port}/d?sslmode=disable",
+        "DATA_SOURCE_USER": "u",
+        "DATA_SOURCE_PASS_FILE": "/run/secrets/postgresql/password",
+    }
+    assert exporter["volumeMounts"] == [
+        mount for mount in server["volumeMounts"] if mount["name"] == "password"
+    ]
+    assert exporter["securityContext"] == server["securityContext"]
+    annotations = manifests["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]
+    (port,) = (p["containerPort"] for p in exporter["ports"])
+    assert annotations["prometheus.io/scrape"] == "true"
+    assert annotations["prometheus.io/port"] == str(port)
+    # `kubectl exec` and the backup mean the server.
+    assert annotations["kubectl.kubernetes.io/default-container"] == "postgresql"
+
+
+def test_the_server_is_ready_whatever_becomes_of_its_metrics(render: Render) -> None:
+    assert "readinessProbe" not in containers(render())["exporter"]
+
+
+def test_without_the_exporter_nothing_of_it_is_left(render: Render) -> None:
+    manifests = render(exporter={"enabled": False})
+    assert list(containers(manifests)) == ["postgresql"]
+    assert len(manifests["NetworkPolicy"]["spec"]["ingress"]) == 1
+    template = manifests["StatefulSet"]["spec"]["template"]["metadata"]
+    assert "prometheus.io/scrape" not in template["annotations"]
 
 
 def test_the_container_is_confined(render: Render) -> None:

@@ -209,6 +209,6 @@ def test_the_local_values_fit_a_small_machine(render: Render) -> None:
     manifests = render(**values)
     assert container(manifests)["resources"] == values["resources"]
     assert manifests["Deployment"]["spec"]["replicas"] == 1
-    assert manifests["Service"]["spec"]["ports"][0]["nodePort"] == 30080
+    assert manifests["Service/serving"]["spec"]["ports"][0]["nodePort"] == 30080
     scaling = manifests["HorizontalPodAutoscaler"]["spec"]
     assert (scaling["minReplicas"], scaling["maxReplicas"]) == (1, 4)

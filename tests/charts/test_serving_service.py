@@ -12,7 +12,7 @@ Render = Callable[..., dict[str, Any]]
 
 
 def test_production_gets_a_load_balancer_on_port_80(render: Render) -> None:
-    service = render()["Service"]["spec"]
+    service = render()["Service/serving"]["spec"]
     assert service["type"] == "LoadBalancer"
     assert service["ports"] == [
         {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
@@ -22,12 +22,12 @@ def test_production_gets_a_load_balancer_on_port_80(render: Render) -> None:
 def test_the_service_selects_the_pods_of_its_release(render: Render) -> None:
     manifests = render()
     labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    assert manifests["Service"]["spec"]["selector"].items() <= labels.items()
-    assert manifests["Service"]["spec"]["selector"]
+    assert manifests["Service/serving"]["spec"]["selector"].items() <= labels.items()
+    assert manifests["Service/serving"]["spec"]["selector"]
 
 
 def test_a_fixed_node_port_is_kept(render: Render) -> None:
-    service = render(service={"type": "NodePort", "nodePort": 30080})["Service"]["spec"]
+    service = render(service={"type": "NodePort", "nodePort": 30080})["Service/serving"]["spec"]
     assert service["type"] == "NodePort"
     assert service["ports"][0]["nodePort"] == 30080
 
@@ -44,7 +44,9 @@ def test_source_ranges_without_a_load_balancer_are_refused(render: Render, kind:
 
 
 def test_a_load_balancer_can_be_closed_to_other_networks(render: Render) -> None:
-    service = render(service={"loadBalancerSourceRanges": ["10.0.0.0/8"]})["Service"]["spec"]
+    service = render(service={"loadBalancerSourceRanges": ["10.0.0.0/8"]})["Service/serving"][
+        "spec"
+    ]
     assert service["loadBalancerSourceRanges"] == ["10.0.0.0/8"]
 
 
@@ -52,5 +54,16 @@ def test_cloud_annotations_reach_service_and_account(render: Render) -> None:
     manifests = render(
         service={"annotations": {"a": "1"}}, serviceAccount={"annotations": {"b": "2"}}
     )
-    assert manifests["Service"]["metadata"]["annotations"] == {"a": "1"}
+    assert manifests["Service/serving"]["metadata"]["annotations"] == {"a": "1"}
     assert manifests["ServiceAccount"]["metadata"]["annotations"] == {"b": "2"}
+
+
+def test_the_headless_service_has_the_addresses_of_the_ready_pods(render: Render) -> None:
+    manifests = render()
+    headless, service = manifests["Service/serving-headless"]["spec"], manifests["Service/serving"]
+    assert headless["clusterIP"] == "None"
+    assert headless["publishNotReadyAddresses"] is False
+    assert headless["selector"] == service["spec"]["selector"]
+    assert headless["ports"] == [
+        {"name": "http", "port": 8000, "targetPort": "http", "protocol": "TCP"}
+    ]

@@ -10,8 +10,13 @@ from collections.abc import Callable
 
 
 def predict(url: str, body: bytes) -> dict[str, object]:
+    return call(url, "/predict", body)
+
+
+def call(url: str, path: str, body: bytes, **headers: str) -> dict[str, object]:
+    """What ``POST path`` with a JSON ``body`` answers."""
     request = urllib.request.Request(
-        f"{url}/predict", data=body, headers={"Content-Type": "application/json"}
+        url + path, data=body, headers={"Content-Type": "application/json", **headers}
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         found: dict[str, object] = json.load(answer)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import pickle
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from cluster_load import Load
 from conftest import Cluster, eventually
 from mlflow import MlflowClient
+from registering import register, tag
 
 from kindling.pods import ServingPod, serving_pods
 
@@ -30,11 +29,6 @@ class Touch:
 
     def __reduce__(self) -> Any:
         return os.system, (f"touch {MARKER}",)
-
-
-def tag(files: dict[str, bytes], **changes: str) -> str:
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return json.dumps(digests | {name.replace("__", "."): value for name, value in changes.items()})
 
 
 def case(files: dict[str, bytes], reason: str, sha256: str | None = None) -> Any:
@@ -73,21 +67,6 @@ def champion(mlflow: MlflowClient) -> Iterator[str]:
     mlflow.set_registered_model_alias("digits", "champion", version)
 
 
-def register(cluster: Cluster, mlflow: MlflowClient, files: dict[str, bytes], sha256: str) -> str:
-    """A version of ``digits`` as somebody with write access would make it, without the pipeline."""
-    known = mlflow.get_experiment_by_name("malicious")
-    experiment = known.experiment_id if known else mlflow.create_experiment("malicious")
-    run = mlflow.create_run(experiment).info
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        mlflow.log_artifacts(run.run_id, folder, "model")
-    made = mlflow.create_model_version(
-        "digits", f"{run.artifact_uri}/model", run.run_id, tags={"sha256": sha256, "gate": "passed"}
-    )
-    return str(made.version)
-
-
 def restarted(cluster: Cluster) -> dict[str, int]:
     """How often each pod of the service was restarted."""
     pods = cluster.kubectl.items(
@@ -106,7 +85,7 @@ def test_it_is_refused_with_a_reason_and_the_champion_is_served_on(
 ) -> None:
     files, sha256, reason = CORPUS[name]
     restarts = restarted(cluster)
-    version = register(cluster, mlflow, files, sha256)
+    version = register(mlflow, files, sha256)
     body = json.dumps(holdout["request"]).encode()
 
     def refused() -> dict[ServingPod, str]:

@@ -72,7 +72,7 @@ def served(cluster: Cluster, registry: str) -> Iterator[Versions]:
     built = {
         "node": facts["node_image"],
         "python": containers.python.built_ref,
-        **{name: containers.addons[name].built_ref for name in ("metrics-server", "postgres")},
+        **{name: image.built_ref for name, image in containers.addons.items() if image.upstream},
     }
     pinned, names = {}, []
     for name, ref in built.items():

@@ -86,7 +86,7 @@ def test_a_registered_version_is_complete(
     mlflow.artifacts.download_artifacts("models:/text/1", dst_path=str(tmp_path / "files"))
     sha256 = package.sha256(tmp_path / "files")
     wanted = json.loads(version.tags["sha256"])
-    assert list(wanted) == ["model.json", "model.onnx", "tokenizer.model"]
+    assert list(wanted) == ["model.json", "model.onnx", "reference.json", "tokenizer.model"]
     assert {name: sha256[name] for name in wanted} == wanted
     run = client.get_run(version.run_id or "")
     assert run.data.tags["data_sha256"] == package.digest(build.data)

@@ -70,7 +70,7 @@ def listening(*served: Served, names: tuple[str, ...] = (), **settings: Any) -> 
     metrics, lifecycle = Metrics(models.names), Lifecycle(models)
     for one in served:
         models.put(one)
-        metrics.served(one.name, one.version, one.descriptor.accuracy)
+        metrics.served(one.name, one.version, one.descriptor.accuracy, one.descriptor.kind)
     app = create_app(values, models, metrics=metrics, lifecycle=lifecycle)
     server = create_server(app, values, lifecycle)
     thread = threading.Thread(target=server.run)

@@ -43,7 +43,7 @@ def package_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def package(package_dir: Path) -> dict[str, bytes]:
     """The files of the trained model."""
-    return {name: (package_dir / name).read_bytes() for name in ("model.json", "model.onnx")}
+    return {name: (package_dir / name).read_bytes() for name in digits.PACKAGE}
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,8 @@ def make_client(served: Served) -> Iterator[Callable[..., TestClient]]:
             metrics = Metrics(held.names)
             for model in models or (served,):
                 held.put(model)
-                metrics.served(model.name, model.version, model.descriptor.accuracy)
+                descriptor = model.descriptor
+                metrics.served(model.name, model.version, descriptor.accuracy, descriptor.kind)
             return client_of(create_app(Settings(**settings), held, metrics=metrics), stack)
 
         yield make

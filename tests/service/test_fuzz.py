@@ -41,6 +41,7 @@ def test_no_request_makes_the_service_fail(models: Models) -> None:
         "GET /health",
         "GET /ready",
         "GET /metrics",
+        "GET /sketches",
     }
 
 

@@ -41,7 +41,10 @@ def test_requests_are_counted_by_model_version_and_status(
     assert 'llm_tokens_total{model="digits",type="output",version="3"} 0.0' in text
     assert "http_requests_in_flight 0.0" in text
     accuracy = served.descriptor.accuracy
-    assert f'model_accuracy{{model="digits",version="3"}} {accuracy}' in text
+    assert (
+        'model_accuracy{kind="classifier",model="digits",source="evaluation",version="3"}'
+        f" {accuracy}" in text
+    )
     assert 'model_info{model="digits",version="3"} 1.0' in text
     assert 'model_swaps_total{model="digits"} 0.0' in text
     assert 'model_refused_total{model="digits"} 0.0' in text

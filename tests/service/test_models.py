@@ -86,7 +86,7 @@ def test_what_runs_beside_the_app_ends_with_it(served: Served) -> None:
             seen.append("cancelled")
             raise
 
-    with TestClient(create_app(Settings(), models, follow=follow)) as client:
+    with TestClient(create_app(Settings(), models, beside=[follow])) as client:
         assert client.get("/ready").status_code == 200
         assert seen == ["began"]
     assert seen == ["began", "cancelled"]

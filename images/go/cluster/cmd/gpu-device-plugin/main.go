@@ -7,7 +7,9 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -34,6 +36,9 @@ func main() {
 	memory := flag.Int("memory-mib", 16384, "memory of each GPU in the node's labels, in MiB")
 	resource := flag.String("resource-name", "nvidia.com/gpu", "the resource to advertise")
 	dir := flag.String("plugin-dir", pluginapi.DevicePluginPath, "the kubelet's folder of plugin sockets")
+	holders := flag.String("pod-resources-socket", "/var/lib/kubelet/pod-resources/kubelet.sock",
+		"where the kubelet tells which pods hold GPUs")
+	metricsPort := flag.Int("metrics-port", 9400, "port of /metrics; the DCGM exporter's own by default")
 	flag.Parse()
 
 	logger := slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("gpu", "simulated", "node", *node)
@@ -46,10 +51,27 @@ func main() {
 		os.Exit(1)
 	}
 	plugin := NewPlugin(*resource, *node, count, *dir)
+	gpus := &GPUs{
+		Node: *node, Product: *product, MemoryMiB: *memory, Devices: plugin.devices, Logger: logger,
+	}
+	if gpus.Holders, err = PodResources(*holders, *resource); err != nil {
+		logger.Error("the kubelet cannot be asked", "error", err.Error())
+		os.Exit(1)
+	}
+	go serveMetrics(logger, *metricsPort, gpus)
 	if err := Run(ctx, logger, plugin, *dir); err != nil {
 		logger.Error("the plugin stopped", "error", err.Error())
 		os.Exit(1)
 	}
+}
+
+// serveMetrics answers scrapes; a port that is taken ends the program, so that it shows.
+func serveMetrics(logger *slog.Logger, port int, gpus *GPUs) {
+	server := &http.Server{
+		Addr: fmt.Sprintf(":%d", port), Handler: Metrics(gpus), ReadHeaderTimeout: 5 * time.Second,
+	}
+	logger.Error("metrics cannot be served", "error", server.ListenAndServe().Error())
+	os.Exit(1)
 }
 
 func prepare(

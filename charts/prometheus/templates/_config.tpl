@@ -1,0 +1,150 @@
+{{- define "prometheus.config" -}}
+global:
+  scrape_interval: {{ .Values.scrape.interval }}
+  evaluation_interval: {{ .Values.evaluationInterval }}
+  {{- with .Values.externalLabels }}
+  external_labels:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+storage:
+  exemplars:
+    max_exemplars: 50000
+rule_files: [/etc/prometheus/rules/*.yml]
+alerting:
+  alertmanagers:
+    - static_configs:
+        - targets: ["{{ include "prometheus.fullname" . }}-alertmanager:{{ .Values.alertmanager.service.port }}"]
+scrape_configs:
+  {{- range $job, $keeps := dict "pods" "" "pods-own-labels" "true" }}
+  - job_name: {{ $job }}
+    {{- if $keeps }}
+    # What describes other pods says itself which.
+    honor_labels: true
+    {{- end }}
+    kubernetes_sd_configs:
+      - role: pod
+        {{- with $.Values.scrape.namespaces }}
+        namespaces:
+          names: {{ toJson . }}
+        {{- end }}
+    relabel_configs:
+      - source_labels:
+          - __meta_kubernetes_pod_annotation_prometheus_io_scrape
+          - __meta_kubernetes_pod_annotation_kindling_dev_honor_labels
+        regex: {{ printf "true;%s" $keeps | quote }}
+        action: keep
+      - source_labels: [__meta_kubernetes_pod_phase]
+        regex: Pending|Succeeded|Failed|Unknown
+        action: drop
+      - source_labels: [__meta_kubernetes_pod_container_init]
+        regex: "true"
+        action: drop
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
+        regex: (.+)
+        target_label: __metrics_path__
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scheme]
+        regex: (https?)
+        target_label: __scheme__
+      - source_labels: [__meta_kubernetes_pod_ip, __meta_kubernetes_pod_annotation_prometheus_io_port]
+        regex: ([0-9.]+);([0-9]+)
+        replacement: $1:$2
+        target_label: __address__
+      - source_labels: [__meta_kubernetes_pod_ip, __meta_kubernetes_pod_annotation_prometheus_io_port]
+        regex: (.*:.*);([0-9]+)
+        replacement: "[$1]:$2"
+        target_label: __address__
+      - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name]
+        target_label: job
+      - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_component]
+        regex: (.+)
+        target_label: job
+      {{- if not $keeps }}
+      - source_labels: [__meta_kubernetes_namespace]
+        target_label: namespace
+      - source_labels: [__meta_kubernetes_pod_name]
+        target_label: pod
+      - source_labels: [__meta_kubernetes_pod_node_name]
+        target_label: node
+      {{- end }}
+  {{- end }}
+  {{- range $job, $path := dict "kubelet" "/metrics" "cadvisor" "/metrics/cadvisor" }}
+  - job_name: {{ $job }}
+    scrape_interval: {{ $.Values.scrape.clusterInterval }}
+    scheme: https
+    metrics_path: {{ $path }}
+    authorization:
+      credentials_file: /var/run/secrets/kubernetes.io/serviceaccount/token
+    tls_config:
+      ca_file: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+      {{- if $.Values.scrape.kubeletInsecureTLS }}
+      insecure_skip_verify: true
+      {{- end }}
+    kubernetes_sd_configs:
+      - role: node
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_node_name]
+        target_label: node
+    metric_relabel_configs:
+      # Histograms of the kubelet's own work and series of whole slices: most of the answer, and nobody's question.
+      - source_labels: [__name__]
+        regex: {{ ternary "kubernetes_feature_enabled|.+_bucket" "container_(tasks_state|health_state|memory_failures_total|blkio_.+|.+_pressure_.+)" (eq $job "kubelet") }}
+        action: drop
+      {{- if eq $job "cadvisor" }}
+      - source_labels: [container, __name__]
+        regex: ;container_(cpu|memory|fs|threads|processes|sockets|file|spec|start|last|ulimits|oom).*
+        action: drop
+      {{- end }}
+  {{- end }}
+  - job_name: apiserver
+    scrape_interval: {{ .Values.scrape.clusterInterval }}
+    scheme: https
+    authorization:
+      credentials_file: /var/run/secrets/kubernetes.io/serviceaccount/token
+    tls_config:
+      ca_file: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+    kubernetes_sd_configs:
+      - role: endpointslice
+        namespaces:
+          names: [default]
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_service_name, __meta_kubernetes_endpointslice_port_name]
+        regex: kubernetes;https
+        action: keep
+    metric_relabel_configs:
+      # It has tens of thousands of series; these answer whether it is well.
+      - source_labels: [__name__]
+        regex: "apiserver_(request_total|request_duration_seconds_(sum|count)|current_inflight_requests|client_certificate_expiration_seconds_.*|storage_objects)|process_.+|etcd_.*size.*"
+        action: keep
+{{- end }}
+
+{{- define "prometheus.alertmanagerConfig" -}}
+route:
+  receiver: everyone
+  group_by: [alertname, namespace, model]
+  group_wait: {{ .Values.alertmanager.groupWait }}
+  group_interval: {{ .Values.alertmanager.groupInterval }}
+  repeat_interval: {{ .Values.alertmanager.repeatInterval }}
+inhibit_rules:
+  # Whoever was woken need not be told again that it is less bad, too.
+  - source_matchers: [severity="critical"]
+    target_matchers: [severity="warning"]
+    equal: [alertname, namespace, model]
+receivers:
+  - name: everyone
+    webhook_configs:
+      {{- if .Values.receiver.enabled }}
+      - url: http://{{ include "prometheus.fullname" . }}-alert-receiver:8080/alerts
+      {{- end }}
+      {{- range .Values.alertmanager.webhookUrls }}
+      - url: {{ . | quote }}
+      {{- end }}
+{{- end }}
+
+{{- define "prometheus.rules" -}}
+{{- $prefix := .Values.rules.runbookUrlPrefix -}}
+{{- range $path, $content := .Files.Glob "rules/*.yml" }}
+{{- $name := base $path }}
+{{ $name }}: |
+  {{- get $.Values.rules.overrides $name | default (toString $content) | replace "runbook_url: " (printf "runbook_url: %s" $prefix) | nindent 2 }}
+{{- end }}
+{{- end }}

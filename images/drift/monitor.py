@@ -1,0 +1,89 @@
+"""The loop: ask the replicas, compare, export, report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from drift.errors import CallFailedError
+from drift.findings import compare
+from drift.metrics import Metrics
+from drift.replicas import Replicas
+from drift.reporter import Reporter
+from drift.sketches import merge
+
+_log = structlog.get_logger()
+# So many intervals without a check: the loop hangs.
+_PATIENCE = 5
+_LEAST_PATIENCE_SECONDS = 300.0
+
+
+class Monitor:
+    """Checks every ``interval`` seconds until it is told to stop."""
+
+    def __init__(
+        self,
+        replicas: Replicas,
+        reporter: Reporter,
+        metrics: Metrics,
+        *,
+        interval: float,
+        minimum_rows: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._replicas, self._reporter, self._metrics = replicas, reporter, metrics
+        self._interval, self._minimum_rows, self._clock = interval, minimum_rows, clock
+        self._stopping = threading.Event()
+        self._beat = time.monotonic()
+        self._failing: list[str] = []
+        self.ready = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether checks go on."""
+        patience = max(_PATIENCE * self._interval, _LEAST_PATIENCE_SECONDS)
+        return time.monotonic() - self._beat < patience
+
+    def run(self) -> None:
+        """Check without end; no failure ends it."""
+        while not self._stopping.is_set():
+            self._beat = time.monotonic()
+            try:
+                self.check()
+            except Exception:
+                self._metrics.failures.inc()
+                _log.exception("check failed")
+            self.ready = True
+            self._stopping.wait(self._interval)
+
+    def stop(self) -> None:
+        """End after the check that is under way."""
+        self._stopping.set()
+
+    def check(self) -> None:
+        """One check. What was known stays exported while no replica answers."""
+        try:
+            answers = self._replicas.ask()
+        except CallFailedError as error:
+            self._failed([error.message])
+            return
+        self._failed(answers.failures)
+        if not answers.sketches:
+            return
+        versions = merge(answers.sketches)
+        findings = [compare(each) for each in versions if each.rows >= self._minimum_rows]
+        now = self._clock()
+        self._metrics.checked(versions, findings, now)
+        self._metrics.failures.inc(self._reporter.consider(findings, now))
+
+    def _failed(self, failures: list[str]) -> None:
+        """Count failures, and say them when they are others than the last time."""
+        self._metrics.failures.inc(len(failures))
+        if failures and failures != self._failing:
+            _log.warning("replicas not asked", reasons=failures[:8], count=len(failures))
+        if self._failing and not failures:
+            _log.info("replicas answer")
+        self._failing = failures

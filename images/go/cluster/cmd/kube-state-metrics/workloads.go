@@ -1,0 +1,85 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	apps "k8s.io/api/apps/v1"
+	autoscaling "k8s.io/api/autoscaling/v2"
+	"k8s.io/client-go/informers"
+)
+
+// exported are the kinds that can be exported, by the names that --resources takes.
+var exported = map[string]func(informers.SharedInformerFactory) prometheus.Collector{
+	"daemonsets":               daemonSets,
+	"deployments":              deployments,
+	"horizontalpodautoscalers": horizontalPodAutoscalers,
+	"nodes":                    nodes,
+	"persistentvolumeclaims":   persistentVolumeClaims,
+	"pods":                     pods,
+	"statefulsets":             statefulSets,
+}
+
+func deployments(factory informers.SharedInformerFactory) prometheus.Collector {
+	type object = *apps.Deployment
+	return newObjects([]string{"namespace", "deployment"}, namespaced,
+		factory.Apps().V1().Deployments().Lister().List,
+		number("kube_deployment_spec_replicas", "Number of desired pods for a deployment.",
+			func(d object) int32 { return orOne(d.Spec.Replicas) }),
+		number("kube_deployment_status_replicas", "The number of replicas per deployment.",
+			func(d object) int32 { return d.Status.Replicas }),
+		number("kube_deployment_status_replicas_available", "The number of available replicas per deployment.",
+			func(d object) int32 { return d.Status.AvailableReplicas }),
+		number("kube_deployment_status_replicas_updated", "The number of updated replicas per deployment.",
+			func(d object) int32 { return d.Status.UpdatedReplicas }),
+	)
+}
+
+func statefulSets(factory informers.SharedInformerFactory) prometheus.Collector {
+	type object = *apps.StatefulSet
+	return newObjects([]string{"namespace", "statefulset"}, namespaced,
+		factory.Apps().V1().StatefulSets().Lister().List,
+		number("kube_statefulset_replicas", "Number of desired pods for a StatefulSet.",
+			func(s object) int32 { return orOne(s.Spec.Replicas) }),
+		number("kube_statefulset_status_replicas_ready", "The number of ready replicas per StatefulSet.",
+			func(s object) int32 { return s.Status.ReadyReplicas }),
+	)
+}
+
+func daemonSets(factory informers.SharedInformerFactory) prometheus.Collector {
+	type object = *apps.DaemonSet
+	return newObjects([]string{"namespace", "daemonset"}, namespaced,
+		factory.Apps().V1().DaemonSets().Lister().List,
+		number("kube_daemonset_status_desired_number_scheduled",
+			"The number of nodes that should be running the daemon pod.",
+			func(d object) int32 { return d.Status.DesiredNumberScheduled }),
+		number("kube_daemonset_status_number_ready",
+			"The number of nodes that should be running the daemon pod and have one or more of the daemon pod running and ready.",
+			func(d object) int32 { return d.Status.NumberReady }),
+	)
+}
+
+func horizontalPodAutoscalers(factory informers.SharedInformerFactory) prometheus.Collector {
+	type object = *autoscaling.HorizontalPodAutoscaler
+	return newObjects([]string{"namespace", "horizontalpodautoscaler"}, namespaced,
+		factory.Autoscaling().V2().HorizontalPodAutoscalers().Lister().List,
+		number("kube_horizontalpodautoscaler_spec_max_replicas",
+			"Upper limit for the number of pods that can be set by the autoscaler; cannot be smaller than MinReplicas.",
+			func(h object) int32 { return h.Spec.MaxReplicas }),
+		number("kube_horizontalpodautoscaler_spec_min_replicas",
+			"Lower limit for the number of pods that can be set by the autoscaler, default 1.",
+			func(h object) int32 { return orOne(h.Spec.MinReplicas) }),
+		number("kube_horizontalpodautoscaler_status_current_replicas",
+			"Current number of replicas of pods managed by this autoscaler.",
+			func(h object) int32 { return h.Status.CurrentReplicas }),
+		number("kube_horizontalpodautoscaler_status_desired_replicas",
+			"Desired number of replicas of pods managed by this autoscaler.",
+			func(h object) int32 { return h.Status.DesiredReplicas }),
+	)
+}
+
+// orOne is what the API server makes of a number of replicas that is not given.
+func orOne(replicas *int32) int32 {
+	if replicas == nil {
+		return 1
+	}
+	return *replicas
+}

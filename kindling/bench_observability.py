@@ -1,0 +1,247 @@
+"""What being observed costs the model service, in requests per second.
+
+Two services with the same model stand side by side and are driven in turn, one request after the
+other on each of a few connections, so that a slow moment of the machine slows both:
+
+- on: every setting that observes, with all traces of the default ratio sent to a collector, a log
+  line for each request, ids of predictions, and /metrics scraped every 5 seconds;
+- off: no traces, no ids, errors alone are logged, no scrapes, and the metrics of requests and runs
+  count nothing: their calls are replaced, for no setting switches them off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kindling import paths
+from kindling.errors import KindlingError
+
+_LIMIT = 0.90
+_SCRAPE_SECONDS = 5.0
+_START_SECONDS = 60.0
+_PREFIX = "KINDLING_SERVICE_"
+_OFF = """
+import sys
+from service import __main__ as command, metrics, metrics_inference
+
+def nothing(*_, **__): pass
+
+metrics.Metrics.answered = metrics_inference.InferenceMetrics.ran = nothing
+sys.exit(command.main())
+"""
+_MODEL = """
+import hashlib, pathlib, sys
+from pipeline import digits
+from service.copies import Copies
+
+package, cache = map(pathlib.Path, sys.argv[1:])
+package.mkdir()
+digits.write_package(package)
+copies = Copies(cache)
+workspace, digests = copies.workspace("digits"), {}
+for name in ("model.json", "model.onnx"):
+    content = (package / name).read_bytes()
+    (workspace / name).write_bytes(content)
+    digests[name] = hashlib.sha256(content).hexdigest()
+copies.note("digits", copies.keep("digits", "1", digests, workspace))
+"""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that runs: its port, and its process for what it costs."""
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def serves(self) -> bool:
+        """Whether it serves a model."""
+        try:
+            return "model_info{" in self.metrics()
+        except OSError:
+            return False
+
+    def metrics(self) -> str:
+        """What it tells a scraper that asks for OpenMetrics."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
+        connection.request("GET", "/metrics", headers=accept)
+        with connection.getresponse() as answer:
+            return answer.read().decode()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn of driving a service gave."""
+
+    per_second: float
+    cpu_microseconds: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; the exit code is 1 if being observed costs more than it may."""
+    parser = argparse.ArgumentParser(prog="nox -s bench-observability --")
+    parser.add_argument("--turns", type=int, default=10, help="how often each is driven")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for how long each time")
+    parser.add_argument("--connections", type=int, default=8, help="requests at once")
+    arguments = parser.parse_args(argv)
+    try:
+        with ExitStack() as stack:
+            return _measure(stack, arguments)
+    except (KindlingError, OSError) as error:
+        shown = error.for_people() if isinstance(error, KindlingError) else error
+        print(f"error: {shown}", file=sys.stderr)
+        return 1
+
+
+def _measure(stack: ExitStack, arguments: argparse.Namespace) -> int:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    cache = folder / "cache"
+    _run([sys.executable, "-c", _MODEL, str(folder / "package"), str(cache)])
+    log = folder / "sink.log"
+    stack.enter_context(_process(["-m", "kindling.bench_sink"], log, {}))
+    _until(lambda: log.read_text().endswith("\n"), "the collector listens", log)
+    sink = int(log.read_text())
+    both = {
+        "on": stack.enter_context(_service(folder / "on.log", cache, ["-m", "service"], {
+            "OTLP_ENDPOINT": f"http://127.0.0.1:{sink}/v1/traces",
+            # Or the bound would spare it most of the traces of this load.
+            "TRACE_MAX_PER_SECOND": "10000",
+            "FEEDBACK_KEY": "only-for-this-benchmark",
+        })),
+        "off": stack.enter_context(
+            _service(folder / "off.log", cache, ["-c", _OFF], {"LOG_LEVEL": "error"})
+        ),
+    }  # fmt: skip
+    stack.enter_context(_scraped(both["on"]))
+    for service in both.values():
+        _drive(service, arguments.connections, min(arguments.seconds, 2.0))
+    turns: dict[str, list[Turn]] = {"on": [], "off": []}
+    for number in range(arguments.turns):
+        # Neither is always the one that comes first.
+        for name in ("on", "off") if number % 2 == 0 else ("off", "on"):
+            turns[name].append(_drive(both[name], arguments.connections, arguments.seconds))
+        on, off = (turns[name][-1].per_second for name in ("on", "off"))
+        print(f"turn {number + 1}: on {on:.0f}/s, off {off:.0f}/s, {on / off:.3f}", flush=True)
+    return report(turns, _spans(both["on"]))
+
+
+def report(turns: dict[str, list[Turn]], spans: int) -> int:
+    """Print what was measured; 1 if it is less than it must be."""
+    print("\nmedians of", len(turns["on"]), "turns each")
+    for name, taken in turns.items():
+        rate = statistics.median(turn.per_second for turn in taken)
+        cpu = statistics.median(turn.cpu_microseconds for turn in taken)
+        print(f"  {name:<4}{rate:8.0f} requests/s   {cpu:6.0f} us of processor time for each")
+    pairs = zip(turns["on"], turns["off"], strict=True)
+    ratio = statistics.median(on.per_second / off.per_second for on, off in pairs)
+    print(f"  on/off {ratio:.3f}, at least {_LIMIT:.2f} wanted; {spans} spans were sent")
+    if not spans:
+        raise KindlingError("no span was sent: what was measured was not all on")
+    return 0 if ratio >= _LIMIT else 1
+
+
+def _drive(service: Service, connections: int, seconds: float) -> Turn:
+    """Load from a process of its own, for as long as ``seconds``."""
+    words = ["-m", "kindling.bench_traffic", str(service.port), str(connections), str(seconds)]
+    before = service.cpu_seconds()
+    said = json.loads(_run([sys.executable, *words]))
+    used = service.cpu_seconds() - before
+    return Turn(said["answers"] / said["seconds"], used / said["answers"] * 1e6)
+
+
+@contextmanager
+def _service(
+    log: Path, cache: Path, program: Sequence[str], settings: dict[str, str]
+) -> Iterator[Service]:
+    # The line that says on which port it listens is none of those that "off" logs.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    values = {"CACHE_DIR": cache, "LISTEN_HOST": "127.0.0.1", "LISTEN_PORT": port, **settings}
+    with _process(program, log, {_PREFIX + name: str(v) for name, v in values.items()}) as pid:
+        service = Service(port, pid)
+        _until(service.serves, "the service serves its model", log)
+        yield service
+
+
+def _until(condition: Callable[[], bool], what: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise KindlingError(
+                f"waited {_START_SECONDS:g} s until {what}: {log.read_text()[-2000:]}"
+            )
+        time.sleep(0.1)
+
+
+def _spans(service: Service) -> int:
+    """Spans that it sent. Raises KindlingError if it lost any."""
+    # What is still waiting is sent within seconds.
+    time.sleep(7)
+    counts = dict(re.findall(r"^(trace_spans_\S+) (\d+)", service.metrics(), re.MULTILINE))
+    lost = sum(int(count) for name, count in counts.items() if "dropped" in name)
+    if lost:
+        raise KindlingError(f"{lost} spans were not sent")
+    return int(counts["trace_spans_exported_total"])
+
+
+@contextmanager
+def _scraped(service: Service) -> Iterator[None]:
+    over = threading.Event()
+
+    def scrape() -> None:
+        while not over.wait(_SCRAPE_SECONDS):
+            service.metrics()
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _process(words: Sequence[str], log: Path, settings: dict[str, str]) -> Iterator[int]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *words], cwd=paths.REPOSITORY, env={**os.environ, **settings},
+            stdout=out, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _run(words: Sequence[str]) -> str:
+    done = subprocess.run(words, cwd=paths.REPOSITORY, capture_output=True, text=True)
+    if done.returncode:
+        raise KindlingError(f"{words[2]} failed: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""POST /feedback: labels that become known after a prediction."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Annotated
+
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, FailFast, Field
+
+from service.body import parse_body, read_body
+from service.errors import FeedbackOffError, InvalidRequestError
+from service.metrics import Metrics
+from service.prediction_ids import LONGEST, Predicted, PredictionIds
+from service.predictor import Predictor
+from service.schemas import ProblemResponse
+from service.settings import Settings
+
+_REFUSALS = (404, 408, 413, 422, 503)
+_MAX_BODY_BYTES = 65_536
+# Ids that are remembered so that none counts twice; the oldest are forgotten.
+_REMEMBERED = 20_000
+
+Label = Annotated[int, Field(strict=True, ge=0)]
+
+
+class FeedbackRequest(BaseModel):
+    """The true labels of the rows of one prediction, in their order; null where not known."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"id": "the answer's prediction_id", "labels": [1]}]},
+    )
+
+    id: str = Field(max_length=LONGEST, description="The `prediction_id` of the answer.")
+    labels: Annotated[list[Label | None], Field(min_length=1, max_length=4096), FailFast()]
+
+
+class FeedbackResponse(BaseModel):
+    """How many rows were right and wrong.
+
+    ``counted`` is false for an id that this replica has had before, and counts once, and for a
+    version that is no longer among the last ones and is counted under none.
+    """
+
+    model: str
+    version: str
+    right: int
+    wrong: int
+    counted: bool
+
+
+class _Seen:
+    """The last ids that came."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def first(self, signature: bytes) -> bool:
+        """Whether this one comes for the first time."""
+        if signature in self._seen:
+            return False
+        self._seen[signature] = None
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+
+def add_feedback(
+    app: FastAPI,
+    settings: Settings,
+    predictor: Predictor,
+    ids: PredictionIds | None,
+    metrics: Metrics,
+) -> None:
+    """Take labels for predictions that ``ids`` gave their ids to."""
+    seen = _Seen()
+    schema = FeedbackRequest.model_json_schema()
+    content = {"application/json": {"schema": schema, "example": schema["examples"][0]}}
+
+    @app.post(
+        "/feedback",
+        responses={status: {"model": ProblemResponse} for status in _REFUSALS},
+        openapi_extra={"requestBody": {"required": True, "content": content}},
+    )
+    async def feedback(request: Request) -> FeedbackResponse:
+        """Say what was right, once it is known: it shows in the metric `model_accuracy`.
+
+        Any replica takes it, for some days. An id counts once.
+        """
+        if ids is None:
+            raise FeedbackOffError("this service takes no feedback: it has no feedback_key")
+        with predictor.admit():
+            limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)
+            asked = parse_body(
+                await read_body(request, limit, settings.body_seconds), FeedbackRequest
+            )
+            predicted = ids.read(asked.id)
+            outcomes = _judge(predicted, asked.labels)
+            counted = seen.first(predicted.signature) and metrics.quality.judged(
+                predicted.model, predicted.version, outcomes
+            )
+        return FeedbackResponse(
+            model=predicted.model,
+            version=predicted.version,
+            right=sum(outcomes),
+            wrong=len(outcomes) - sum(outcomes),
+            counted=counted,
+        )
+
+
+def _judge(predicted: Predicted, labels: list[int | None]) -> list[bool]:
+    """Which rows that have a label are right. Raises InvalidRequestError."""
+    if len(labels) != len(predicted.labels):
+        raise InvalidRequestError(
+            f"the prediction has {len(predicted.labels)} rows", field="labels"
+        )
+    for index, label in enumerate(labels):
+        if label is not None and label >= predicted.classes:
+            raise InvalidRequestError(
+                f"a label is below {predicted.classes}", field=f"labels[{index}]"
+            )
+    return [
+        label == was
+        for label, was in zip(labels, predicted.labels, strict=True)
+        if label is not None
+    ]

@@ -1,0 +1,72 @@
+"""Metrics of models at work: how long requests wait for one, and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+class InferenceMetrics:
+    """One observation for each run of a model: a batch of rows, or a token of a text."""
+
+    def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
+        self._depth = Gauge(
+            "inference_queue_depth",
+            "Requests that wait for a thread that runs models.",
+            registry=registry,
+        )
+        self._queue = Histogram(
+            "inference_queue_seconds",
+            "Time that a run of a model waited for a thread.",
+            ["model"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._rows = Histogram(
+            "inference_batch_size",
+            "Rows that a run of a model took.",
+            ["model"],
+            buckets=_ROWS,
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "inference_seconds",
+            "Time that a run of a model took.",
+            ["model", "version"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._by_model = {name: self._of_model(name) for name in models}
+        self._by_version: dict[tuple[str, str], Histogram] = {}
+
+    def watch(self, waiting: Callable[[], float]) -> None:
+        """Ask ``waiting`` for the depth of the queue at each scrape."""
+        self._depth.set_function(waiting)
+
+    def create(self, model: str, version: str) -> None:
+        """A version whose runs are timed from now on."""
+        self._by_version[model, version] = self._seconds.labels(model, version)
+
+    def remove(self, model: str, version: str) -> None:
+        """A version of which nobody asks any more."""
+        del self._by_version[model, version]
+        self._seconds.remove(model, version)
+
+    def ran(self, model: str, version: str, *, rows: int, queued: float, seconds: float) -> None:
+        """Count one run; ``seconds`` of 0 is one that never got a thread."""
+        if model not in self._by_model:
+            # Only a model that is served runs.
+            self._by_model[model] = self._of_model(model)
+        waits, sizes = self._by_model[model]
+        waits.observe(queued)
+        timed = self._by_version.get((model, version))
+        if seconds and timed:
+            sizes.observe(rows)
+            timed.observe(seconds)
+
+    def _of_model(self, model: str) -> tuple[Histogram, Histogram]:
+        return self._queue.labels(model), self._rows.labels(model)

@@ -1,0 +1,27 @@
+"""GET /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+
+def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
+    """Serve what ``registry`` has, in the format that the scraper asks for."""
+    one_at_a_time = asyncio.Lock()
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics_page(request: Request) -> Response:
+        """Metrics in Prometheus' text format, or as OpenMetrics, with exemplars."""
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        except ValueError:
+            # It asks for a version that is no version.
+            encode, content_type = choose_encoder("")
+        # In a thread, so that requests go on meanwhile; they are not held up by many scrapes.
+        async with one_at_a_time:
+            content = await asyncio.to_thread(encode, registry)
+        return Response(content, media_type=content_type)

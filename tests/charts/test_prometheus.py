@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kindling import charts
+from kindling.errors import KindlingError
+
+CHART = "prometheus"
+Render = Callable[..., dict[str, Any]]
+
+
+def config(manifests: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(
+        manifests["ConfigMap/prometheus"]["data"]["prometheus.yml"]
+    )
+    return found
+
+
+def jobs(manifests: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {job["job_name"]: job for job in config(manifests)["scrape_configs"]}
+
+
+def notified(manifests: dict[str, Any]) -> list[str]:
+    text = manifests["ConfigMap/prometheus-alertmanager"]["data"]["alertmanager.yml"]
+    (receiver,) = yaml.safe_load(text)["receivers"]
+    return [hook["url"] for hook in receiver["webhook_configs"]]
+
+
+def checksum(manifests: dict[str, Any], name: str) -> str:
+    template = manifests[f"StatefulSet/{name}"]["spec"]["template"]
+    found: str = template["metadata"]["annotations"]["checksum/config"]
+    return found
+
+
+def kept(job: dict[str, Any], *values: str) -> bool:
+    """Whether the job's first rule keeps a pod with these annotations."""
+    rule = job["relabel_configs"][0]
+    assert rule["action"] == "keep"
+    return re.fullmatch(rule["regex"], ";".join(values)) is not None
+
+
+def test_pods_are_scraped_once_and_only_if_they_ask(render: Render) -> None:
+    found = jobs(render())
+    for values, job in {
+        ("true", ""): "pods",
+        ("true", "true"): "pods-own-labels",
+        ("", ""): None,
+        ("false", "true"): None,
+    }.items():
+        keeping = [name for name in ("pods", "pods-own-labels") if kept(found[name], *values)]
+        assert keeping == ([job] if job else []), values
+    assert found["pods-own-labels"]["honor_labels"]
+    assert "honor_labels" not in found["pods"]
+
+
+def test_rules_are_files_whose_runbooks_get_the_prefix(render: Render) -> None:
+    manifests = render(rules={"runbookUrlPrefix": "https://wiki.example/"})
+    files = manifests["ConfigMap/prometheus-rules"]["data"]
+    rules = [
+        rule
+        for text in files.values()
+        for group in yaml.safe_load(text)["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    assert "Watchdog" in [rule["alert"] for rule in rules]
+    for rule in rules:
+        wanted = f"https://wiki.example/docs/runbooks/{rule['alert']}.md"
+        assert rule["annotations"]["runbook_url"] == wanted
+
+
+def test_a_rule_file_can_be_replaced_and_then_another_pod_reads_it(render: Render) -> None:
+    plain = render()
+    changed = render(rules={"overrides": {"monitoring.yml": "groups: []\n"}})
+    assert changed["ConfigMap/prometheus-rules"]["data"]["monitoring.yml"].strip() == "groups: []"
+    assert checksum(changed, "prometheus") != checksum(plain, "prometheus")
+    slower = render(alertmanager={"groupWait": "45s"})
+    assert checksum(slower, "prometheus-alertmanager") != checksum(plain, "prometheus-alertmanager")
+    assert checksum(slower, "prometheus") == checksum(plain, "prometheus")
+
+
+def test_notifications_go_to_the_receiver_and_to_webhooks(render: Render) -> None:
+    own = "http://prometheus-alert-receiver:8080/alerts"
+    assert notified(render()) == [own]
+    added = render(alertmanager={"webhookUrls": ["https://pager.example/x"]})
+    assert notified(added) == [own, "https://pager.example/x"]
+    alone = render(
+        receiver={"enabled": False}, alertmanager={"webhookUrls": ["https://pager.example/x"]}
+    )
+    assert notified(alone) == ["https://pager.example/x"]
+    assert not [name for name in alone if "receiver" in name]
+
+
+def test_a_configuration_of_ones_own_comes_from_a_secret(render: Render) -> None:
+    manifests = render(alertmanager={"configSecret": "mine"})
+    assert "ConfigMap/prometheus-alertmanager" not in manifests
+    pod = manifests["StatefulSet/prometheus-alertmanager"]["spec"]["template"]["spec"]
+    assert {"name": "config", "secret": {"secretName": "mine"}} in pod["volumes"]
+
+
+def test_alertmanager_is_found_at_the_port_of_its_service(render: Render) -> None:
+    manifests = render(alertmanager={"service": {"port": 80}})
+    (alertmanager,) = config(manifests)["alerting"]["alertmanagers"]
+    assert alertmanager["static_configs"] == [{"targets": ["prometheus-alertmanager:80"]}]
+    (port,) = manifests["Service/prometheus-alertmanager"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, "http")
+
+
+def test_certificates_of_kubelets_are_checked_unless_told_otherwise(render: Render) -> None:
+    for job in ("kubelet", "cadvisor"):
+        assert "insecure_skip_verify" not in jobs(render())[job]["tls_config"]
+        insecure = jobs(render(scrape={"kubeletInsecureTLS": True}))[job]
+        assert insecure["tls_config"]["insecure_skip_verify"] is True
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"service": {"nodePort": 30900}}, "service.nodePort has no effect"),
+        (
+            {"alertmanager": {"service": {"nodePort": 30930}}},
+            "alertmanager.service.nodePort has no effect",
+        ),
+        ({"receiver": {"enabled": False}}, "nobody would be notified"),
+        (
+            {"alertmanager": {"configSecret": "a", "webhookUrls": ["http://b"]}},
+            "webhookUrls has no effect",
+        ),
+        ({"rules": {"overrides": {"other.yml": "groups: []"}}}, "takes the place of no file"),
+        (
+            {"networkPolicy": {"enabled": False, "ingressFrom": [{"podSelector": {}}]}},
+            "ingressFrom has no effect",
+        ),
+        ({"scrape": {"interval": "5"}}, "does not match pattern"),
+    ],
+)
+def test_values_that_contradict_or_do_nothing_are_refused(
+    render: Render, values: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(KindlingError, match=re.escape(why)):
+        render(**values)
+
+
+def test_an_operator_gets_the_same_rules_and_targets_and_no_second_server(
+    helm: Path, render: Render
+) -> None:
+    made = charts.render(helm, charts.CHARTS / CHART, {"mode": "operator"})
+    files = render()["ConfigMap/prometheus-rules"]["data"]
+    rules = {one["metadata"]["name"]: one for one in made if one["kind"] == "PrometheusRule"}
+    assert {name: rule["spec"] for name, rule in rules.items()} == {
+        f"prometheus-{name.removesuffix('.yml')}": yaml.safe_load(text)
+        for name, text in files.items()
+    }
+    (monitor,) = (one for one in made if one["kind"] == "PodMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/part-of": "kindling"}
+    own, honored = monitor["spec"]["podMetricsEndpoints"]
+    assert (own["honorLabels"], honored["honorLabels"]) == (False, True)
+    assert len(made) == len(rules) + 1
