@@ -75,16 +75,16 @@ def without_data(prometheus: Prometheus, asked: Iterable[Asked]) -> list[str]:
 
 
 def unknown_metrics(
-    prometheus: Prometheus, expressions: Iterable[str], *, recorded: Iterable[str] = ()
+    prometheus: Prometheus, expressions: Iterable[str], *, known: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Metrics that nothing exports or records, each with an expression that reads it."""
+    """Metrics that nothing exports and that are not ``known``, each with one that reads it."""
     # Prometheus makes these itself, and only while an alert is pending or fires.
-    known = prometheus.metrics() | set(recorded) | {"ALERTS", "ALERTS_FOR_STATE"}
+    there = prometheus.metrics() | set(known) | {"ALERTS", "ALERTS_FOR_STATE"}
     return {
         name: promql
         for promql in expressions
         for name in prometheus.metrics_of(promql)
-        if name not in known
+        if name not in there
     }
 
 

@@ -98,7 +98,7 @@ def test_a_query_that_is_refused_is_named_with_what_prometheus_says(
 
 def test_metrics_are_known_by_what_is_stored_announced_or_recorded(prometheus: Prometheus) -> None:
     expressions = ["full", "requests_total", "level:metric:rate5m", "misspelt"]
-    unknown = unknown_metrics(prometheus, expressions, recorded=["level:metric:rate5m"])
+    unknown = unknown_metrics(prometheus, expressions, known=["level:metric:rate5m"])
     assert unknown == {"misspelt": "misspelt"}
 
 

@@ -138,3 +138,11 @@ def test_zero_is_put_in_for_nothing_only_where_things_are_counted() -> None:
         for where, promql in dashboard.expressions():
             if "vector(0)" in promql:
                 assert promql.lstrip().startswith(counted) or "waiting_reason" in promql, where
+
+
+def test_windows_over_what_is_scraped_at_a_pace_of_its_own_do_not_follow_that_of_pods() -> None:
+    # Kubelets and the API server are asked less often: four intervals of pods may hold one sample.
+    for dashboard in load_all():
+        for where, promql in dashboard.expressions():
+            if "container_" in promql.replace("kube_pod_container_", "") or "apiserver_" in promql:
+                assert "$__rate_interval" not in promql, where
