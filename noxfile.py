@@ -84,8 +84,14 @@ def restore(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def alerts(session: nox.Session) -> None:
+    """What pends and fires now, and which notifications arrived; `-- --json` for programs."""
+    _module(session, "up", "kindling.alerts", *session.posargs)
+
+
+@nox.session(default=False)
 def password(session: nox.Session) -> None:
-    """Print the password with which MLflow's page lets you in (user `admin`)."""
+    """Print the password of the user `admin` for MLflow, or `-- grafana` for Grafana."""
     _module(session, "up", "kindling.registry_access", *session.posargs)
 
 

@@ -1,4 +1,4 @@
-"""How to reach a cluster's MLflow as its administrator."""
+"""How to reach a cluster's MLflow as its administrator, and which passwords were generated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from kindling import cluster, cluster_setup, settings
 from kindling.errors import KindlingError
 
-_SECRET, _KEY = "mlflow", "admin-password"
+_KEY = "admin-password"
+SERVICES = {"mlflow": "MLflow", "grafana": "Grafana"}
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,37 @@ def access(cluster_name: str) -> RegistryAccess:
 
     Raises KindlingError when there is no such cluster, or it has no MLflow.
     """
-    known = cluster.known(cluster_name)
-    secrets = cluster_setup.kubectl(known).items(
-        "secrets", "--all-namespaces", f"--field-selector=metadata.name={_SECRET}",
+    url = f"http://127.0.0.1:{cluster.known(cluster_name)['ports']['mlflow']}"
+    return RegistryAccess(url, "admin", admin_password(cluster_name, "mlflow"))
+
+
+def admin_password(cluster_name: str, service: str) -> str:
+    """The generated password of the user ``admin`` of ``service``, one of ``SERVICES``.
+
+    Raises KindlingError when there is no such cluster, or it does not run the service.
+    """
+    secrets = cluster_setup.kubectl(cluster.known(cluster_name)).items(
+        "secrets", "--all-namespaces", f"--field-selector=metadata.name={service}",
         "--selector=app.kubernetes.io/part-of=kindling",
     )  # fmt: skip
-    if not secrets or "mlflow" not in known["ports"]:
-        raise KindlingError(f"the cluster {cluster_name} has no MLflow", next_step="nox -s status")
-    password = base64.b64decode(secrets[0]["data"][_KEY]).decode()
-    return RegistryAccess(f"http://127.0.0.1:{known['ports']['mlflow']}", "admin", password)
+    if not secrets:
+        raise KindlingError(
+            f"the cluster {cluster_name} has no {SERVICES[service]}", next_step="nox -s status"
+        )
+    return base64.b64decode(secrets[0]["data"][_KEY]).decode()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the password of the user ``admin``, and nothing else."""
     parser = argparse.ArgumentParser(prog="nox -s password --", description=main.__doc__)
     settings.add_arguments(parser)
+    parser.add_argument(
+        "service", nargs="?", choices=SERVICES, default="mlflow", help="whose password"
+    )
     options = parser.parse_args(argv)
     try:
-        print(access(settings.load(options.inventory, options.set).cluster_name).password)
+        name = settings.load(options.inventory, options.set).cluster_name
+        print(admin_password(name, options.service))
     except KindlingError as error:
         print(f"error: {error.for_people()}", file=sys.stderr)
         return 1

@@ -33,7 +33,7 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
     out = io.StringIO()
     console = Console(file=out, width=_WIDTH, highlight=False, force_terminal=sys.stdout.isatty())
     console.print()
-    console.print(_what_runs(known))
+    console.print(_what_runs(known, {task["role"] for task in timings["tasks"]}))
     console.print(_how_long(timings, seconds))
     port = known.get("ports", {}).get("serving", 8080)
     example = paths.REPOSITORY / "service" / "example.json"
@@ -43,13 +43,14 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
                   f"http://127.0.0.1:{port}/predict")  # fmt: skip
     console.print(f"  export KUBECONFIG={known['kubeconfig']}  # for kubectl and helm")
     console.print("  nox -s models        what is registered, and what is served of it")
+    console.print("  nox -s alerts        what fires, and what was notified")
     console.print("  nox -s status        what runs, and whether it is well")
     console.print("  nox -s tests         the tests, now with those of a cluster")
     console.print("  nox -s cluster-down  remove it all; caches stay")
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def _what_runs(known: Mapping[str, Any]) -> Table:
+def _what_runs(known: Mapping[str, Any], roles: set[str]) -> Table:
     table = Table(title="What runs", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("what", "where", "about"):
         table.add_column(heading, overflow="fold")
@@ -66,6 +67,13 @@ def _what_runs(known: Mapping[str, Any]) -> Table:
     built = known["supply"] == "packages"
     # The Go module does not carry Prometheus' own page.
     about = "its API, without its page" if built else "queries, rules, targets"
+    table.add_row(
+        "dashboards",
+        f"http://127.0.0.1:{ports['dashboards']}",
+        "read-only viewer: there is no image of Grafana here"
+        if "dashboards" in roles
+        else "Grafana, user admin; nox -s password -- grafana prints the password",
+    )
     table.add_row("Prometheus", f"http://127.0.0.1:{ports['prometheus']}", about)
     table.add_row("Alertmanager", f"http://127.0.0.1:{ports['alertmanager']}",
                   "alerts that fire, silences")  # fmt: skip

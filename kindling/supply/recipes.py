@@ -28,6 +28,13 @@ _PYTHON_PACKAGES = (
 )  # fmt: skip
 _POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
 _POSTGRES_EXPORTER_PACKAGES = ("base-files", "prometheus-postgres-exporter")
+# Accounts, debconf and the service manager's files: the exporter is one static program.
+_POSTGRES_EXPORTER_WITHOUT = (
+    "/etc/*", "/usr/lib/systemd/*", "/usr/lib/*/perl*", "/usr/share/perl*",
+    "/usr/share/debconf/*", "/usr/lib/*/security/*", "/usr/lib/*/libdb-*",
+    "/usr/lib/*/libsystemd*", "/usr/bin/*passwd", "/usr/bin/ch*", "/usr/bin/deb*",
+    "/usr/bin/mawk", "/usr/bin/expiry", "/usr/sbin/*",
+)  # fmt: skip
 # Of the just-in-time compiler and of Debian's cluster scripts: two thirds of what comes along.
 _POSTGRES_WITHOUT = (
     "/usr/lib/*/libLLVM*", "/usr/lib/llvm*", "/usr/lib/*/libz3*", "/usr/lib/*/libperl*",
@@ -256,7 +263,10 @@ class Containers:
         programs = self._programs
         pinned = self._versions.images
         database = self._debian("debian-postgres", _POSTGRES_PACKAGES, without=_POSTGRES_WITHOUT)
-        exporter = self._debian("debian-postgres-exporter", _POSTGRES_EXPORTER_PACKAGES)
+        exporter = self._debian(
+            "debian-postgres-exporter", _POSTGRES_EXPORTER_PACKAGES,
+            without=_POSTGRES_EXPORTER_WITHOUT,
+        )  # fmt: skip
         made_of: dict[str, tuple[dict[str, Step], Step | None]] = {
             "metrics-server": ({"bin": programs.components}, None),
             "postgres": ({}, database),

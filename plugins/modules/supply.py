@@ -85,6 +85,11 @@ made:
   returned: success
   type: list
   elements: str
+notes:
+  description: What to tell people of it.
+  returned: success
+  type: list
+  elements: str
 """
 
 from dataclasses import asdict
@@ -98,6 +103,8 @@ from kindling.engine_setup import install_build_packages
 from kindling.errors import KindlingError
 from kindling.supply.modes import MODES, Supplier, choose, unknown
 from kindling.supply.versions import load
+
+_NO_GRAFANA = "there is no image of Grafana: a read-only viewer shows the same dashboards"
 
 
 def main() -> None:
@@ -125,7 +132,8 @@ def main() -> None:
         supplied = supplier.supply(mode, why, mirror, before_build=install_build_packages)
     except KindlingError as error:
         module.fail_json(msg=error.message, next_step=error.next_step)
-    module.exit_json(changed=bool(supplied.made), **asdict(supplied))
+    notes = [] if "grafana" in supplied.images else [_NO_GRAFANA]
+    module.exit_json(changed=bool(supplied.made), notes=notes, **asdict(supplied))
 
 
 if __name__ == "__main__":

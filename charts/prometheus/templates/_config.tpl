@@ -115,6 +115,36 @@ scrape_configs:
       - source_labels: [__name__]
         regex: "apiserver_(request_total|request_duration_seconds_(sum|count)|current_inflight_requests|client_certificate_expiration_seconds_.*|storage_objects)|process_.+|etcd_.*size.*"
         action: keep
+  - job_name: metrics-server
+    scrape_interval: {{ .Values.scrape.clusterInterval }}
+    scheme: https
+    # Not by annotation: any pod could then ask for the token.
+    authorization:
+      credentials_file: /var/run/secrets/kubernetes.io/serviceaccount/token
+    # It makes its own certificate at each start: there is no authority to check it against.
+    tls_config:
+      insecure_skip_verify: true
+    kubernetes_sd_configs:
+      - role: pod
+        namespaces:
+          names: [kube-system]
+    relabel_configs:
+      - source_labels:
+          - __meta_kubernetes_pod_label_app_kubernetes_io_name
+          - __meta_kubernetes_pod_container_port_name
+        regex: metrics-server;https
+        action: keep
+      - source_labels: [__meta_kubernetes_namespace]
+        target_label: namespace
+      - source_labels: [__meta_kubernetes_pod_name]
+        target_label: pod
+      - source_labels: [__meta_kubernetes_pod_node_name]
+        target_label: node
+    metric_relabel_configs:
+      # The rest is what every API server exports of its own work.
+      - source_labels: [__name__]
+        regex: metrics_server_.+|process_.+
+        action: keep
 {{- end }}
 
 {{- define "prometheus.alertmanagerConfig" -}}
