@@ -79,9 +79,8 @@ def _annotation(one: Annotation) -> _Json:
         "datasource": DATASOURCE,
         "enable": True,
         "iconColor": _COLORS[one.level],
-        "expr": one.promql,
+        "target": {"refId": "Anno", "expr": one.promql, "interval": "15s"},
         "titleFormat": one.legend,
-        "step": "15s",
     }
 
 

@@ -32,9 +32,9 @@ UNITS: dict[UnitName, Unit] = {
     "bytes": Unit("decbytes", {"unit": "bytes", "shortValues": True}),
     "bytes/s": Unit("Bps", {"unit": "bytes/sec", "shortValues": True}),
     "requests/s": Unit("reqps", _DECIMAL, "req/s"),
-    "tokens/s": Unit("suffix: tokens/s", _DECIMAL, "tokens/s"),
-    "rows": Unit("suffix: rows", _DECIMAL, "rows"),
-    "cores": Unit("suffix: cores", _DECIMAL, "cores"),
+    "tokens/s": Unit("suffix:tokens/s", _DECIMAL, "tokens/s"),
+    "rows": Unit("suffix:rows", _DECIMAL, "rows"),
+    "cores": Unit("suffix:cores", _DECIMAL, "cores"),
     "celsius": Unit("celsius", _DECIMAL, "°C"),
     "watts": Unit("watt", _DECIMAL, "W"),
 }

@@ -111,7 +111,7 @@ def test_annotations_mark_alerts_swaps_and_scaling_in_the_load_test() -> None:
     assert [one["name"] for one in marks] == [
         "Alerts firing", "Another version served", "Replicas changed",
     ]  # fmt: skip
-    assert all(one["enable"] and one["expr"] and one["titleFormat"] for one in marks)
+    assert all(one["enable"] and one["target"]["expr"] and one["titleFormat"] for one in marks)
 
 
 def test_a_row_that_is_closed_holds_its_panels() -> None:
