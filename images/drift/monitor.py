@@ -13,12 +13,14 @@ from drift.findings import compare
 from drift.metrics import Metrics
 from drift.replicas import Replicas
 from drift.reporter import Reporter
-from drift.sketches import merge
+from drift.sketches import Merged, merge
 
 _log = structlog.get_logger()
 # So many intervals without a check: the loop hangs.
 _PATIENCE = 5
 _LEAST_PATIENCE_SECONDS = 300.0
+# One answer has a hundred tokens, which are alike: a few texts tell nothing.
+_TOKENS_PER_ROW = 10
 
 
 class Monitor:
@@ -74,10 +76,14 @@ class Monitor:
         if not answers.sketches:
             return
         versions = merge(answers.sketches)
-        findings = [compare(each) for each in versions if each.rows >= self._minimum_rows]
+        findings = [compare(each) for each in versions if self._enough(each)]
         now = self._clock()
         self._metrics.checked(versions, findings, now)
         self._metrics.failures.inc(self._reporter.consider(findings, now))
+
+    def _enough(self, merged: Merged) -> bool:
+        factor = _TOKENS_PER_ROW if merged.counts_tokens else 1
+        return merged.rows >= self._minimum_rows * factor
 
     def _failed(self, failures: list[str]) -> None:
         """Count failures, and say them when they are others than the last time."""

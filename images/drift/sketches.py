@@ -76,6 +76,11 @@ class Merged:
     features: tuple[Feature, ...]
     prediction: Feature
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether the rows are single tokens, as of text."""
+        return [feature.name for feature in self.features] == ["tokens"]
+
 
 def parse(content: bytes) -> list[VersionSketch]:
     """The sketches in a replica's answer. Raises CallFailedError if it is something else."""

@@ -79,6 +79,8 @@ def _variable(variable: Variable) -> _Json:
 def _events(annotations: Sequence[Annotation]) -> _Json:
     """Perses 0.52 has no annotations: a panel shows when each happened."""
     queries = [Query(promql=one.promql, legend=one.legend) for one in annotations]
+    # A time without events is no missing data.
+    queries.append(Query(promql="vector(0)", legend="no event"))
     colors = [
         {"queryIndex": number, "colorMode": "fixed", "colorValue": _COLORS[one.level]}
         for number, one in enumerate(annotations)

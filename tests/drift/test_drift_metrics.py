@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from drift_samples import NOW, answer, drawn
+from drift_samples import NOW, answer, drawn, reference
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -102,6 +102,17 @@ def test_of_too_few_rows_only_their_number_is_told() -> None:
     assert found["model_drift_samples", "digits", "3"] == 199
     assert [key for key in found if key[0] in ("model_drift_psi", "model_drift_ks")] == []
     assert watched.reporter.told == [[]]
+
+
+def test_of_text_it_takes_ten_times_as_many_tokens() -> None:
+    def tokens(count: int) -> bytes:
+        rows, labels = drawn(count)
+        return answer(rows[:, :1], labels, model="text", reference=reference(("tokens",)))
+
+    for count, told in ((1999, False), (2000, True)):
+        found = Watched(tokens(count)).check()
+        assert found["model_drift_samples", "text", "3"] == count
+        assert (("model_drift_psi", "text", "3", "tokens") in found) == told
 
 
 def test_rows_of_all_replicas_count() -> None:
