@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -70,6 +71,34 @@ def test_a_runbook_has_the_same_parts_as_the_others(name: str) -> None:
     assert re.findall("^## (.*)", page, re.MULTILINE) == [
         "What it means", "What users see", "Look", "Do", "When it clears",
     ]  # fmt: skip
+
+
+def test_the_queries_that_runbooks_tell_to_paste_are_valid(promtool: Path, tmp_path: Path) -> None:
+    queries = [
+        query.strip()
+        for page in sorted(RUNBOOKS.glob("*.md"))
+        for block in re.findall(r"In Prometheus:\n\n((?: {4}.+\n)+)", page.read_text())
+        for query in block.splitlines()
+    ]
+    assert len(queries) > len(NAMES)
+    rules = [{"record": f"query:{n}:x", "expr": query} for n, query in enumerate(queries)]
+    file = tmp_path / "queries.yml"
+    file.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+    run(promtool, "check", "rules", file)
+
+
+def test_the_dashboards_that_runbooks_name_are_there() -> None:
+    boards = (paths.REPOSITORY / "charts/grafana/dashboards").glob("*.json")
+    titles = {json.loads(board.read_text())["title"] for board in boards}
+    named = {
+        title
+        for page in RUNBOOKS.glob("*.md")
+        for line in page.read_text().splitlines()
+        if "Dashboard: " in line
+        for title in re.findall(r'"([A-Z][^"]+)"', line)
+    }
+    assert named
+    assert named <= titles
 
 
 def test_the_index_of_the_runbooks_lists_every_alert_with_its_severity() -> None:
