@@ -35,6 +35,7 @@ def test_no_request_makes_the_service_fail(models: Models) -> None:
     sent = try_all(app, examples=40)
     assert set(sent) == {
         "POST /predict",
+        "POST /feedback",
         "POST /v1/chat/completions",
         "GET /v1/models",
         "GET /v1/models/{model}",
