@@ -113,6 +113,12 @@ def bench_up(session: nox.Session) -> None:
     _module(session, "up", "kindling.bench_up", *session.posargs)
 
 
+@nox.session(name="bench-observability", default=False)
+def bench_observability(session: nox.Session) -> None:
+    """What metrics, traces, logs and ids cost the service: requests/s with and without them."""
+    _module(session, "dev", "kindling.bench_observability", *session.posargs)
+
+
 def _module(session: nox.Session, lock: str, *words: str) -> None:
     """Run a Python module in the environment that ``requirements/LOCK.txt`` describes."""
     made = environments.folder(lock)

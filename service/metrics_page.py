@@ -8,6 +8,8 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+_OPENMETRICS = "application/openmetrics-text"
+
 
 def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
     """Serve what ``registry`` has, in the format that the scraper asks for."""
@@ -16,11 +18,9 @@ def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
     @app.get("/metrics", response_class=Response)
     async def metrics_page(request: Request) -> Response:
         """Metrics in Prometheus' text format, or as OpenMetrics, with exemplars."""
-        try:
-            encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        except ValueError:
-            # It asks for a version that is no version.
-            encode, content_type = choose_encoder("")
+        asked = _OPENMETRICS in request.headers.get("accept", "")
+        # Nothing of what was sent goes further: it would come back, and not all of it can be read.
+        encode, content_type = choose_encoder(f"{_OPENMETRICS};version=1.0.0" if asked else "")
         # In a thread, so that requests go on meanwhile; they are not held up by many scrapes.
         async with one_at_a_time:
             content = await asyncio.to_thread(encode, registry)

@@ -100,6 +100,47 @@ def test_models_and_registry_reach_the_service_under_names_that_it_knows(render:
     assert {name.removeprefix(prefix).lower() for name in by_name} <= Settings.model_fields.keys()
 
 
+def variables(manifests: dict[str, Any]) -> dict[str, Any]:
+    return {
+        one["name"].removeprefix("KINDLING_SERVICE_"): one for one in container(manifests)["env"]
+    }
+
+
+def test_traces_go_to_the_registrys_mlflow_unless_told_otherwise(render: Render) -> None:
+    given = variables(render(registry={"uri": "https://models.example.com/mlflow/"}))
+    assert given["OTLP_ENDPOINT"]["value"] == "https://models.example.com/mlflow/v1/traces"
+    assert given["TRACE_SAMPLE_RATIO"]["value"] == "0.05"
+    assert given["TRACE_EXPERIMENT"]["value"] == "traces"
+    elsewhere = {"endpoint": "http://collector:4318/v1/traces"}
+    given = variables(render(tracing=elsewhere))
+    assert given["OTLP_ENDPOINT"]["value"] == elsewhere["endpoint"]
+    assert "OTLP_ENDPOINT" not in variables(render(tracing={"enabled": False}))
+
+
+@pytest.mark.parametrize(
+    "tracing",
+    [
+        {"enabled": False, "sampleRatio": 0.5},
+        {"enabled": False, "endpoint": "http://collector:4318/v1/traces"},
+        {"enabled": False, "experiment": "other"},
+        {"endpoint": "http://collector:4318/v1/traces", "experiment": "other"},
+    ],
+)
+def test_values_of_traces_that_have_no_effect_are_refused(
+    render: Render, tracing: dict[str, Any]
+) -> None:
+    with pytest.raises(KindlingError, match=r"tracing\.\w+ has no effect"):
+        render(tracing=tracing)
+
+
+def test_all_pods_sign_with_the_same_key_or_none(render: Render) -> None:
+    key = variables(render())["FEEDBACK_KEY"]["valueFrom"]["secretKeyRef"]
+    assert key == {"name": "serving", "key": "feedback-key"}
+    assert "FEEDBACK_KEY" not in variables(render(feedback={"secretName": ""}))
+    with pytest.raises(KindlingError, match=r"feedback\.key has no effect"):
+        render(feedback={"secretName": "", "key": "other"})
+
+
 def test_pods_hold_no_cluster_credentials(render: Render) -> None:
     manifests = render()
     assert pod(manifests)["automountServiceAccountToken"] is False
@@ -160,6 +201,8 @@ def test_a_variable_cannot_be_both_plain_and_secret(render: Render) -> None:
         "KINDLING_SERVICE_LISTEN_HOST",
         "KINDLING_SERVICE_MODELS",
         "KINDLING_SERVICE_REGISTRY_PASSWORD",
+        "KINDLING_SERVICE_OTLP_ENDPOINT",
+        "KINDLING_SERVICE_FEEDBACK_KEY",
     ],
 )
 @pytest.mark.parametrize("where", ["env", "secretEnv"])

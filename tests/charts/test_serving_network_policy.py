@@ -44,6 +44,14 @@ def test_the_registrys_port_is_that_of_its_url(render: Render, uri: str, port: i
     assert registry["ports"] == [{"port": port, "protocol": "TCP"}]
 
 
+def test_the_port_of_traces_is_open_where_it_is_another(render: Render) -> None:
+    tracing = {"endpoint": "http://collector:4318/v1/traces"}
+    _, both = render(tracing=tracing)["NetworkPolicy"]["spec"]["egress"]
+    assert [port["port"] for port in both["ports"]] == [5000, 4318]
+    _, registry = render(tracing={"enabled": False})["NetworkPolicy"]["spec"]["egress"]
+    assert [port["port"] for port in registry["ports"]] == [5000]
+
+
 def test_callers_can_be_limited_and_more_be_reached(render: Render) -> None:
     caller = {"podSelector": {"matchLabels": {"app": "gateway"}}}
     more = {"ports": [{"port": 4317, "protocol": "TCP"}]}

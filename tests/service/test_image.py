@@ -115,11 +115,22 @@ def test_all_that_is_imported_while_serving_is_there_as_bytecode(
     compiled = {"codecs", *modules(f"{code}; import sys; print(*sys.modules, sep=chr(10))")}
     out = tmp_path / "modules"
     program = MODULES.format(module="service.__main__", arguments="", out=str(out))
-    server = serve(("-c", program), registry_uri=registry.url, poll_seconds=0.1, drain_seconds=0)
+    server = serve(
+        ("-c", program),
+        registry_uri=registry.url,
+        poll_seconds=0.1,
+        drain_seconds=0,
+        otlp_endpoint=f"{registry.url}/v1/traces",
+        trace_sample_ratio=1,
+        feedback_key="a key of sixteen",
+    )
     registry.publish("digits", package(1))
     for path in ("docs", "metrics", "openapi.json", "nothing", "v1/models"):
         httpx.get(f"{server.url}/{path}")
-    httpx.post(f"{server.url}/predict", json={"instances": [EXAMPLE_ROW]})
+    answer = httpx.post(f"{server.url}/predict", json={"instances": [EXAMPLE_ROW]}).json()
+    known = {"id": answer["prediction_id"], "labels": [1]}
+    assert httpx.post(f"{server.url}/feedback", json=known).status_code == 200
+    httpx.get(f"{server.url}/metrics", headers={"Accept": "application/openmetrics-text"})
     wait_until(lambda: httpx.get(f"{server.url}/ready").json()["version"] == "1", "it follows")
     server.process.terminate()
     assert server.process.wait(20) == 0

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from conftest import wait_until
 from fake_registry import FakeRegistry
 from fastapi.testclient import TestClient
 from model_graphs import FEATURES, package
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from service.errors import ServiceError
 from service.metrics import KEPT, STATUSES, Metrics
 from service.models import Served
 from service.schemas import EXAMPLE_ROW
+
+# What Prometheus 3 sends.
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
 
 
 def test_requests_are_counted_by_model_version_and_status(
@@ -82,6 +93,11 @@ def test_nothing_a_client_sends_becomes_a_label(client: TestClient) -> None:
     assert "seven" not in after
 
 
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """A sample's value, None if there is none."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
 def series(metrics: Metrics) -> set[tuple[str, str]]:
     """Models and versions that have series of requests."""
     return {
@@ -89,7 +105,7 @@ def series(metrics: Metrics) -> set[tuple[str, str]]:
         for metric in metrics.registry.collect()
         for sample in metric.samples
         if "version" in sample.labels
-        and metric.name.startswith("llm_")
+        and metric.name.startswith(("llm_", "inference_", "model_"))
         and sample.labels["model"] != "unknown"
     }
 
@@ -138,3 +154,118 @@ def test_the_series_of_a_new_version_are_there_before_its_first_request(
     assert f"llm_requests_total{{{labels}}} 0.0" in client.get("/metrics").text
     client.post("/predict", json={"instances": [[1] * FEATURES]})
     assert f"llm_requests_total{{{labels}}} 1.0" in client.get("/metrics").text
+
+
+def test_every_kind_of_version_says_how_well_it_was_evaluated() -> None:
+    metrics = Metrics()
+    metrics.served("text", "1", 0.4, "text-generator")
+    labels = {"model": "text", "version": "1", "kind": "text", "source": "evaluation"}
+    assert sample(metrics, "model_accuracy", **labels) == 0.4
+    assert sample(metrics, "model_feedback_labels", model="text", version="1") is None
+
+
+def test_a_scraper_gets_the_format_that_it_asks_for(client: TestClient) -> None:
+    client.post("/predict", json={"instances": [EXAMPLE_ROW]})
+    plain = client.get("/metrics")
+    assert plain.headers["content-type"].startswith("text/plain")
+    for accept in ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", PROMETHEUS):
+        answer = client.get("/metrics", headers={"Accept": accept})
+        assert answer.headers["content-type"].startswith("application/openmetrics-text")
+        assert answer.text.endswith("# EOF\n")
+        families = {family.name for family in text_string_to_metric_families(answer.text)}
+        assert {"llm_requests", "inference_seconds", "model_info"} <= families
+    odd = client.get("/metrics", headers={"Accept": "application/openmetrics-text;version=x"})
+    assert odd.status_code == 200
+
+
+def test_the_bounds_of_times_are_those_of_alerts_and_objectives() -> None:
+    metrics = Metrics(["digits"])
+    metrics.served("digits", "1", 1.0)
+    text = generate_latest(metrics.registry).decode()
+    for name in ("llm_request_latency_seconds", "inference_seconds", "inference_queue_seconds"):
+        for bound in ("0.5", "5.0"):
+            assert f'{name}_bucket{{le="{bound}",model="digits"' in text
+
+
+def test_only_a_traced_request_is_an_exemplar() -> None:
+    metrics = Metrics()
+    metrics.served("digits", "1", 1.0)
+    metrics.answered("digits", "1", 200, 0.04)
+    assert "# {" not in openmetrics.generate_latest(metrics.registry).decode()
+    metrics.answered("digits", "1", 200, 0.3, "0af7651916cd43dd8448eb211c80319c")
+    lines = openmetrics.generate_latest(metrics.registry).decode().splitlines()
+    (line,) = [line for line in lines if "# {" in line]
+    assert line.startswith('llm_request_latency_seconds_bucket{le="0.5"')
+    assert '# {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.3' in line
+
+
+def test_runs_of_models_are_counted_and_timed(client: TestClient) -> None:
+    def told(name: str) -> float:
+        lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(name)]
+        return float(lines[0].rpartition(" ")[2])
+
+    assert told('inference_batch_size_count{model="digits"}') == 0
+    client.post("/predict", json={"instances": [EXAMPLE_ROW] * 5})
+    client.post("/predict", json={"instances": [EXAMPLE_ROW[1:]]})
+    assert told('inference_batch_size_sum{model="digits"}') == 5
+    assert told('inference_queue_seconds_count{model="digits"}') == 1
+    assert told('inference_seconds_count{model="digits",version="3"}') == 1
+    assert 0 < told('inference_seconds_sum{model="digits",version="3"}') < 5
+
+
+def test_requests_that_wait_for_a_thread_and_those_turned_away_are_told(
+    make_client: Callable[..., TestClient], served: Served
+) -> None:
+    finish = threading.Event()
+
+    class Slow:
+        def predict(self, rows: Any, options: Any) -> Any:
+            assert finish.wait(10)
+            return served.runner.predict(rows, options)
+
+    slow = dataclasses.replace(served, runner=Slow())
+    client = make_client(slow, inference_workers=1, max_in_flight=3)
+
+    def post() -> None:
+        client.post("/predict", json={"instances": [EXAMPLE_ROW]})
+
+    threads = [threading.Thread(target=post) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: "inference_queue_depth 2.0" in client.get("/metrics").text, "two wait")
+        post()
+        assert "http_requests_rejected_total 1.0" in client.get("/metrics").text
+    finally:
+        finish.set()
+        for thread in threads:
+            thread.join(10)
+    assert "inference_queue_depth 0.0" in client.get("/metrics").text
+
+
+def test_a_wait_that_ends_without_a_thread_is_told_as_a_wait_alone(
+    make_client: Callable[..., TestClient], served: Served
+) -> None:
+    finish = threading.Event()
+
+    class Stuck:
+        def predict(self, *_: Any) -> Any:
+            assert finish.wait(10)
+            return served.runner.predict(*_)
+
+    stuck = dataclasses.replace(served, runner=Stuck())
+    client = make_client(stuck, inference_workers=1, request_seconds=0.2)
+
+    def post() -> None:
+        client.post("/predict", json={"instances": [EXAMPLE_ROW]})
+
+    threads = [threading.Thread(target=post) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    finish.set()
+    text = client.get("/metrics").text
+    assert 'inference_queue_seconds_count{model="digits"} 2.0' in text
+    assert 'inference_batch_size_count{model="digits"} 1.0' in text
+    assert "inference_queue_depth 0.0" in text

@@ -48,6 +48,35 @@ def test_names_that_cannot_be_folders_are_refused(
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FEEDBACK_KEY", "in-settings"),
+        ("OTLP_HEADERS", "in-settings"),
+        ("OTLP_HEADERS", "a=in-settings,b"),
+        ("OTLP_HEADERS", "a b=in-settings"),
+        ("OTLP_HEADERS", "a=in-settings%0Ab"),
+        ("OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTLP_ENDPOINT", "http://user:in-settings@collector/v1/traces"),
+        ("TRACE_SAMPLE_RATIO", "1.1"),
+        ("TRACE_MAX_PER_SECOND", "0"),
+    ],
+)
+def test_what_cannot_sign_or_send_is_refused_without_being_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"KINDLING_SERVICE_{name}", value)
+    with pytest.raises(SettingsInvalidError, match=f"KINDLING_SERVICE_{name}: ") as error:
+        load_settings()
+    assert "in-settings" not in error.value.message
+
+
+def test_headers_for_traces_are_written_as_opentelemetry_does() -> None:
+    settings = Settings(otlp_headers="a=b, Authorization=Basic%20eDp5")
+    assert settings.otlp_header_pairs() == {"a": "b", "Authorization": "Basic eDp5"}
+    assert "eDp5" not in repr(settings)
+
+
 def test_a_request_under_way_when_a_drain_ends_is_finished() -> None:
     assert Settings().request_seconds < Settings().shutdown_seconds
 

@@ -1,0 +1,104 @@
+"""A server that takes traces as a collector does, or as MLflow does, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+
+@dataclass
+class Collector:
+    """Keeps the spans; answers with ``status``. ``experiment`` is None until it is made."""
+
+    status: int = 200
+    experiment: str | None = None
+    count: int = 0
+    # How many of them are more than a day old.
+    old: int = 0
+    spans: list[Span] = field(default_factory=list)
+    asked: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    raw: bytearray = field(default_factory=bytearray)
+
+    def __enter__(self) -> Self:
+        handler = type("Handler", (_Handler,), {"collector": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def named(self, name: str) -> list[Span]:
+        """The spans of that name."""
+        return [span for span in list(self.spans) if span.name == name]
+
+    def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        """What MLflow answers, as far as the service asks it."""
+        if path == "/v1/traces":
+            if self.status == 200:
+                self.raw += body
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    for scope in resource.scope_spans:
+                        self.spans += scope.spans
+            return self.status, None
+        if path.startswith("/api/2.0/mlflow/experiments/get-by-name"):
+            if self.experiment is None:
+                return 404, {}
+            return 200, {"experiment": {"experiment_id": "7", "lifecycle_stage": "active"}}
+        asked = json.loads(body or b"{}")
+        if path == "/api/2.0/mlflow/experiments/create":
+            self.experiment = asked["name"]
+            return 200, {"experiment_id": "7"}
+        if path == "/api/3.0/mlflow/traces/metrics":
+            return 200, {"data_points": [{"values": {"COUNT": float(self.count)}}]}
+        if path == "/api/2.0/mlflow/traces/delete-traces":
+            everything = asked["max_timestamp_millis"] > (time.time() - 86_400) * 1000
+            deleted = min(self.count if everything else self.old, asked["max_traces"])
+            self.count, self.old = self.count - deleted, max(0, self.old - deleted)
+            return 200, {"traces_deleted": deleted}
+        return 404, {}
+
+
+def attributes(span: Span) -> dict[str, Any]:
+    """The attributes of a span, as plain values."""
+    return {
+        pair.key: getattr(pair.value, str(pair.value.WhichOneof("value")))
+        for pair in span.attributes
+    }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    collector: Collector
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        heads = {key.lower(): value for key, value in self.headers.items()}
+        self.collector.asked.append((self.path, heads, body))
+        status, answer = self.collector.answer(self.path, body)
+        content = b"" if answer is None else json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
