@@ -113,9 +113,23 @@ def test_wrong_labels_fire_low_accuracy_until_they_are_right(
     resolves(monitoring, "LowAccuracy", began, **DIGITS)
 
 
+def forget(cluster: Cluster) -> None:
+    """What was sent is forgotten with the pods that saw it."""
+    cluster.kubectl.check("rollout", "restart", "deployment/serving", "--namespace=kindling")
+    cluster.kubectl.check(
+        "rollout", "status", "deployment/serving", "--namespace=kindling", "--timeout=180s",
+        timeout=200,
+    )  # fmt: skip
+
+
 def test_shifted_inputs_fire_model_drift(
     cluster: Cluster, monitoring: Monitoring, mlflow: MlflowClient, holdout: dict[str, Any]
 ) -> None:
+    forget(cluster)
+    eventually(
+        lambda: monitoring.state("ModelDrift", **DIGITS) == "inactive",
+        seconds=240, what="no drift is left of what other tests sent",
+    )  # fmt: skip
     began = time.time()
     inverted = [[16 - pixel for pixel in row] for row in holdout["request"]["instances"]]
     body = json.dumps({"instances": inverted}).encode()
@@ -127,10 +141,5 @@ def test_shifted_inputs_fire_model_drift(
         (run, *_) = mlflow.search_runs([experiment.experiment_id], max_results=1)
         assert [one.path for one in mlflow.list_artifacts(run.info.run_id)]
     finally:
-        # What was sent is forgotten with the pods that saw it.
-        cluster.kubectl.check("rollout", "restart", "deployment/serving", "--namespace=kindling")
-        cluster.kubectl.check(
-            "rollout", "status", "deployment/serving", "--namespace=kindling", "--timeout=180s",
-            timeout=200,
-        )  # fmt: skip
+        forget(cluster)
     resolves(monitoring, "ModelDrift", began, **DIGITS)
