@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -97,6 +98,9 @@ def main() -> int:
         print(error.message, file=sys.stderr)
         return 2
     configure_logs(settings.log_level)
+    # Requests leave few cycles behind: to look for them after each 700 objects, as Python does left
+    # alone, takes a tenth of the processor time.
+    gc.set_threshold(5_000, 20, 20)
     server = assemble(settings)
     server.run()
     return 0 if server.started else 1

@@ -40,15 +40,15 @@ class AccessLog:
         """Write what waits."""
         waiting, self._waiting = self._waiting, []
         out = bytearray()
+        second, shown = -1, ""
         for moment, line in waiting:
-            line["logger"], line["timestamp"] = _NAME, _iso(moment)
+            if int(moment) != second:
+                second = int(moment)
+                shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            line["logger"] = _NAME
+            line["timestamp"] = f"{shown}.{int((moment - second) * 1e6):06d}Z"
             out += b'{"message":"request",' + to_json(line)[1:] + b"\n"
         if out:
             # All are one write: no other line comes between.
             sys.stdout.buffer.write(out)
             sys.stdout.buffer.flush()
-
-
-def _iso(moment: float) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
-    return f"{whole}.{int(moment % 1 * 1e6):06d}Z"

@@ -15,7 +15,6 @@ from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.trace import (
     Span,
     SpanKind,
-    Status,
     StatusCode,
     Tracer,
     format_span_id,
@@ -115,7 +114,7 @@ class Trace:
         span = self._span
         known = {**_model(served), "kindling.runs": self._runs} if served else {}
         span.set_attributes({"http.response.status_code": status, **known})
-        span.set_status(Status(StatusCode.ERROR if status >= 500 else StatusCode.OK))
+        span.set_status(StatusCode.ERROR if status >= 500 else StatusCode.OK)
         span.end()
 
     def _begin(
@@ -130,7 +129,7 @@ class Trace:
         span = self._tracer.start_span(
             name, context=context, attributes=attributes, start_time=self._at(start)
         )
-        span.set_status(Status(StatusCode.ERROR if failed else StatusCode.OK))
+        span.set_status(StatusCode.ERROR if failed else StatusCode.OK)
         return span
 
     def _at(self, seconds: float) -> int:
