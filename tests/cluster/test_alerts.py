@@ -105,11 +105,11 @@ def test_wrong_labels_fire_low_accuracy_until_they_are_right(
             body = json.dumps({"id": answer["prediction_id"], "labels": truth}).encode()
             call(cluster.url, "/feedback", body)
 
-    label(shift=1, rounds=20)
+    # As many as each replica keeps, whatever others labelled before.
+    label(shift=1, rounds=150)
     (notified, *_) = fires(monitoring, "LowAccuracy", began, **DIGITS)
     assert "feedback" in notified["annotations"]["description"]
-    # As many as each replica keeps.
-    label(shift=0, rounds=400)
+    label(shift=0, rounds=300)
     resolves(monitoring, "LowAccuracy", began, **DIGITS)
 
 

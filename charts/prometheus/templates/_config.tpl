@@ -159,6 +159,16 @@ inhibit_rules:
   - source_matchers: [severity="critical"]
     target_matchers: [severity="warning"]
     equal: [alertname, namespace, model]
+  # Nor of what follows from it.
+  - source_matchers: [alertname="PostgresqlDown"]
+    target_matchers: ['alertname=~"MlflowDown|MlflowFailing|ModelRegistryUnreachable|StatefulSetReplicasUnavailable"']
+    equal: [namespace]
+  - source_matchers: [alertname="MlflowDown"]
+    target_matchers: ['alertname="ModelRegistryUnreachable"']
+    equal: [namespace]
+  - source_matchers: ['alertname=~"ServiceUnavailable|MlflowDown"']
+    target_matchers: ['alertname="DeploymentReplicasUnavailable"']
+    equal: [namespace, deployment]
 receivers:
   - name: everyone
     webhook_configs:
