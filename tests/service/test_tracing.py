@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import httpx2 as httpx
@@ -162,11 +163,20 @@ def test_an_outage_of_the_collector_is_said_once_and_costs_no_request(
 
 
 def test_a_collector_that_hangs_holds_up_no_end(serve: Serve, collector: Collector) -> None:
-    collector.answer = lambda *_: wait_until(lambda: False, "never")  # type: ignore[assignment,method-assign]
+    over = threading.Event()
+
+    def hang(path: str, body: bytes) -> tuple[int, None]:
+        over.wait(20)
+        return 503, None
+
+    collector.answer = hang  # type: ignore[method-assign]
     server = traced(serve, collector, trace_sample_ratio=1)
     ask(server)
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(8) == 0
+    try:
+        assert server.process.wait(8) == 0
+    finally:
+        over.set()
 
 
 def test_mlflow_of_the_registry_gets_traces_into_an_experiment_that_is_made(
