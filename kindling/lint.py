@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,12 +58,10 @@ def find_helm() -> Path:
 def find_promtool() -> Path:
     """The promtool of our Prometheus: on PATH in its major version, or built, now if need be."""
     versions = load()
-    wanted = tools.parse(versions.images["prometheus"].upstream)
-    on_path = shutil.which("promtool")
-    if on_path and wanted:
-        asked = subprocess.run([on_path, "--version"], capture_output=True, text=True)
-        if (tools.parse(asked.stdout) or (0,))[0] == wanted[0]:
-            return Path(on_path)
+    wanted = versions.images["prometheus"].upstream
+    tool = tools.Tool("promtool", ("--version",), wanted, lambda has, want: has[0] == want[0])
+    if found := tool.on_path():
+        return found
     store, step = Store(paths.store_dir()), Programs(versions).monitoring
     build_all([step], store, workers=1)
     return store.path(step) / "promtool"

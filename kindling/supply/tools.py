@@ -25,15 +25,16 @@ _SECONDS = 5.0
 class Tool:
     """How to ask a tool for its version, which versions fit, and where releases lie.
 
-    The checksum stands beside the release, under the same address with ``checksum`` appended.
+    The checksum stands beside the release, under the same address with ``checksum`` appended. One
+    without a ``url`` is not downloaded.
     """
 
     name: str
     ask: tuple[str, ...]
     wanted: str
     fits: Callable[[Version, Version], bool]
-    url: str
-    checksum: str
+    url: str = ""
+    checksum: str = ""
     member: str = ""
 
     def version_of(self, binary: str) -> Version | None:
