@@ -9,15 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
-from kindling import cluster, cluster_setup, settings, web
+from kindling import cluster, cluster_setup, settings
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
+from kindling.prometheus import Prometheus
 from kindling.table import console, table
 
 _RECEIVER = (
@@ -31,21 +33,15 @@ WATCHDOG = "Watchdog"
 
 def ask_prometheus(port: int) -> list[dict[str, Any]]:
     """The alerts that pend or fire. Raises KindlingError where Prometheus does not answer."""
-    url = f"http://127.0.0.1:{port}/api/v1/alerts"
-    try:
-        with web.without_proxy().open(url, timeout=5) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["data"]["alerts"]
-            return found
-    except (*web.NO_ANSWER, ValueError, KeyError) as error:
-        raise KindlingError(
-            f"Prometheus does not answer at {url}: {getattr(error, 'reason', error)}",
-            next_step="nox -s status",
-        ) from None
+    return Prometheus(f"http://127.0.0.1:{port}", seconds=5).alerts()
 
 
-def ask_receiver(kubectl: Kubectl) -> list[dict[str, Any]] | None:
-    """What was notified, the oldest first; None where no receiver of ours answers."""
-    done = kubectl.run("get", f"--raw={_RECEIVER}", timeout=10)
+def ask_receiver(kubectl: Kubectl, **query: str) -> list[dict[str, Any]] | None:
+    """What was notified, the oldest first; None where no receiver of ours answers.
+
+    ``query`` narrows it: alertname, status, since (a time as in RFC 3339).
+    """
+    done = kubectl.run("get", f"--raw={_RECEIVER}?{urllib.parse.urlencode(query)}", timeout=10)
     try:
         found: list[dict[str, Any]] = json.loads(done.stdout)["notifications"]
     except (ValueError, KeyError):

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.parse
-import urllib.request
 from typing import Any
 
 from conftest import Cluster
 
 from kindling import cluster as clusters
-
-_RECEIVER = "/api/v1/namespaces/kindling/services/prometheus-alert-receiver:http/proxy"
+from kindling.alerts import ask_receiver
+from kindling.prometheus import Prometheus
 
 
 class Monitoring:
     """Questions to the Prometheus of a cluster, and to the receiver that Alertmanager notifies."""
 
     def __init__(self, cluster: Cluster) -> None:
-        ports = clusters.known(cluster.name)["ports"]
-        self.prometheus = f"http://127.0.0.1:{ports['prometheus']}"
-        self.alertmanager = f"http://127.0.0.1:{ports['alertmanager']}"
+        port = clusters.known(cluster.name)["ports"]["prometheus"]
+        self._prometheus = Prometheus(f"http://127.0.0.1:{port}")
         self._kubectl = cluster.kubectl
 
     def ask(self, path: str, **parameters: str) -> Any:
         """``data`` of the answer to ``GET /api/v1/PATH``."""
-        url = f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return json.load(answer)["data"]
+        return self._prometheus.get(path, **parameters)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query: each with ``metric`` and ``value``."""
@@ -45,26 +39,14 @@ class Monitoring:
         """inactive, pending or firing, of the alert with these labels."""
         states = {
             one["state"]
-            for one in self.ask("alerts")["alerts"]
+            for one in self._prometheus.alerts()
             if one["labels"]["alertname"] == alert and labels.items() <= one["labels"].items()
         }
         return "firing" if "firing" in states else "pending" if states else "inactive"
 
-    def firing(self) -> set[str]:
-        """Names of the alerts that fire."""
-        return {
-            one["labels"]["alertname"]
-            for one in self.ask("alerts")["alerts"]
-            if one["state"] == "firing"
-        }
-
     def notified(self, alert: str, status: str, since: float, **labels: str) -> list[Any]:
         """Notifications of the alert that arrived at the receiver after ``since`` (Unix time)."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
-        query = urllib.parse.urlencode({"alertname": alert, "status": status, "since": moment})
-        answer = self._kubectl.check("get", "--raw", f"{_RECEIVER}/notifications?{query}")
-        return [
-            one
-            for one in json.loads(answer)["notifications"]
-            if labels.items() <= one["labels"].items()
-        ]
+        found = ask_receiver(self._kubectl, alertname=alert, status=status, since=moment)
+        assert found is not None, "the receiver does not answer"
+        return [one for one in found if labels.items() <= one["labels"].items()]

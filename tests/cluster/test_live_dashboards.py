@@ -12,7 +12,8 @@ from conftest import Cluster
 
 from kindling import cluster as clusters
 from kindling.dashboards import queries
-from kindling.dashboards.live import Prometheus, rules, unknown_metrics, without_data
+from kindling.dashboards.live import rules, unknown_metrics, without_data
+from kindling.prometheus import Prometheus
 
 # Windows of rates are a minute; the first scrapes of a pod come some seconds after its start.
 _FILL = 75

@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from kindling.dashboards import Asked, load_all, queries
-from kindling.dashboards.live import Prometheus, rules, unknown_metrics, without_data
+from kindling.dashboards.live import rules, unknown_metrics, without_data
 from kindling.errors import KindlingError
+from kindling.prometheus import Prometheus
 
 
 def test_no_query_is_left_with_a_variable_and_none_is_left_out() -> None:
