@@ -7,17 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from manifests import pod
 
 from kindling.dashboards import load_all
 from kindling.errors import KindlingError
 
 CHART = "dashboards"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = manifests["Deployment"]["spec"]["template"]["spec"]
-    return spec
 
 
 def test_it_reads_the_prometheus_that_is_named(render: Render) -> None:

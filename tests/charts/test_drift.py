@@ -5,18 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from manifests import container
 
 from kindling import paths
 from kindling.errors import KindlingError
 
 CHART = "drift"
 Render = Callable[..., dict[str, Any]]
-
-
-def container(manifests: dict[str, Any]) -> dict[str, Any]:
-    (only,) = manifests["Deployment"]["spec"]["template"]["spec"]["containers"]
-    found: dict[str, Any] = only
-    return found
 
 
 def test_the_settings_are_those_of_the_program(

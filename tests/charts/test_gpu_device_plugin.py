@@ -4,20 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from manifests import container, pod
 
 from kindling.errors import KindlingError
 
 CHART = "gpu-device-plugin"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> Any:
-    return manifests["DaemonSet"]["spec"]["template"]["spec"]
-
-
-def container(manifests: dict[str, Any]) -> Any:
-    (only,) = pod(manifests)["containers"]
-    return only
 
 
 def test_it_runs_on_nodes_with_simulated_gpus_whatever_their_taints(render: Render) -> None:

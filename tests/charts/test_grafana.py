@@ -6,21 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
+from manifests import env, pod
 
 from kindling.dashboards import load_all
 from kindling.errors import KindlingError
 
 CHART = "grafana"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = manifests["Deployment"]["spec"]["template"]["spec"]
-    return spec
-
-
-def env(manifests: dict[str, Any]) -> dict[str, Any]:
-    return {one["name"]: one for one in pod(manifests)["containers"][0]["env"]}
 
 
 def provisioned(manifests: dict[str, Any], file: str) -> dict[str, Any]:

@@ -5,21 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from manifests import container, pod
 
 from kindling import charts
 from kindling.errors import KindlingError
 
 CHART = "kube-state-metrics"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> Any:
-    return manifests["Deployment"]["spec"]["template"]["spec"]
-
-
-def container(manifests: dict[str, Any]) -> Any:
-    (only,) = pod(manifests)["containers"]
-    return only
 
 
 def test_the_default_image_is_the_upstream_one(render: Render) -> None:

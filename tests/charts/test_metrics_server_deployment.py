@@ -4,20 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from manifests import container, pod
 
 from kindling.errors import KindlingError
 
 CHART = "metrics-server"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> Any:
-    return manifests["Deployment"]["spec"]["template"]["spec"]
-
-
-def container(manifests: dict[str, Any]) -> Any:
-    (only,) = pod(manifests)["containers"]
-    return only
 
 
 def test_kubelet_certificates_are_checked_unless_asked_otherwise(render: Render) -> None:

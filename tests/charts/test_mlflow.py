@@ -4,20 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from manifests import env, pod
 
 from kindling.errors import KindlingError
 
 CHART = "mlflow"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = manifests["Deployment"]["spec"]["template"]["spec"]
-    return spec
-
-
-def env(manifests: dict[str, Any]) -> dict[str, Any]:
-    return {one["name"]: one for one in pod(manifests)["containers"][0]["env"]}
 
 
 def test_every_password_comes_from_a_secret(render: Render) -> None:

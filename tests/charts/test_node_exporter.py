@@ -5,20 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from manifests import container, pod
 
 from kindling.errors import KindlingError
 
 CHART = "node-exporter"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> Any:
-    return manifests["DaemonSet"]["spec"]["template"]["spec"]
-
-
-def container(manifests: dict[str, Any]) -> Any:
-    (only,) = pod(manifests)["containers"]
-    return only
 
 
 def argument(manifests: dict[str, Any], flag: str) -> str:

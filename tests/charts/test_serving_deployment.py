@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from manifests import container, pod
 
 from kindling import paths
 from kindling.errors import KindlingError
@@ -12,15 +13,6 @@ from service.settings import Settings
 
 CHART = "serving"
 Render = Callable[..., dict[str, Any]]
-
-
-def pod(manifests: dict[str, Any]) -> Any:
-    return manifests["Deployment"]["spec"]["template"]["spec"]
-
-
-def container(manifests: dict[str, Any]) -> Any:
-    (only,) = pod(manifests)["containers"]
-    return only
 
 
 def test_three_pods_run_without_autoscaling(render: Render) -> None:
