@@ -4,21 +4,56 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from base64 import b64encode
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from loopback import Loopback
 
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
 
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeTracking
+
+    def _handle(self) -> None:
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fake = self.fake
+        fake.asked.append(f"{self.command} {parts.path}")
+        broken = [status for part, status in fake.broken.items() if part in parts.path]
+        pair = f"{fake.user}:{fake.password}".encode()
+        expected = f"Basic {b64encode(pair).decode()}" if fake.user else None
+        if broken or self.headers.get("Authorization") != expected:
+            self._send(broken[0] if broken else 401, {})
+            return
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        try:
+            self._send(200, fake.answer(self.command, parts.path, query, body))
+        except KeyError:
+            self._send(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"})
+
+    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815
+
+    def _send(self, status: int, content: Any) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @dataclass
-class FakeTracking:
+class FakeTracking(Loopback):
     """``broken`` maps a part of a path to the status that answers in its place."""
 
+    handler = _Handler
     user: str = ""
     password: str = ""
     experiments: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -26,26 +61,6 @@ class FakeTracking:
     files: dict[str, bytes] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    port: int = 0
-
-    def __enter__(self) -> Self:
-        handler = type("Handler", (_Handler,), {"tracking": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
 
     def finished(self) -> list[dict[str, Any]]:
         """The runs that are done and not removed, in the order of their making."""
@@ -110,36 +125,3 @@ class FakeTracking:
     def _runs_delete(self, sent: dict[str, Any]) -> Any:
         del self.runs[sent["run_id"]]
         return {}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    tracking: FakeTracking
-
-    def _handle(self) -> None:
-        parts = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fake = self.tracking
-        fake.asked.append(f"{self.command} {parts.path}")
-        broken = [status for part, status in fake.broken.items() if part in parts.path]
-        pair = f"{fake.user}:{fake.password}".encode()
-        expected = f"Basic {b64encode(pair).decode()}" if fake.user else None
-        if broken or self.headers.get("Authorization") != expected:
-            self._send(broken[0] if broken else 401, {})
-            return
-        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        try:
-            self._send(200, fake.answer(self.command, parts.path, query, body))
-        except KeyError:
-            self._send(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"})
-
-    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815
-
-    def _send(self, status: int, content: Any) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass

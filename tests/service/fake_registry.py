@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from loopback import Loopback
 
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -30,13 +31,62 @@ class Version:
     artifact_uri: str
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever asked has hung up."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeRegistry
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        path = unquote(parts.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        registry = self.fake
+        registry.asked.append(path)
+        registry.heads.append({key.lower(): value for key, value in self.headers.items()})
+        for part, act in registry.misbehave.items():
+            if part in path:
+                self.close_connection = True
+                act(self)
+                return
+        if registry.user and self.headers.get("Authorization") != self._credentials():
+            send(self, b"", status=401)
+            return
+        try:
+            answer = registry.answer(path, query)
+        except KeyError:
+            answer = None
+        if answer is None:
+            send(self, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}', status=404)
+        else:
+            send(self, answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+
+    def _credentials(self) -> str:
+        pair = f"{self.fake.user}:{self.fake.password}"
+        return f"Basic {b64encode(pair.encode()).decode()}"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @dataclass
-class FakeRegistry:
+class FakeRegistry(Loopback):
     """Answers as the contract says, unless ``misbehave`` has something for a path.
 
     ``misbehave`` maps a part of a path to what answers in its place.
     """
 
+    handler = _Handler
+    server = _Server
     user: str = ""
     password: str = ""
     page_size: int = 100
@@ -45,33 +95,6 @@ class FakeRegistry:
     misbehave: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
-    port: int = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Listen, on the same port as before."""
-        handler = type("Handler", (_Handler,), {"registry": self})
-        self._server = _Server(("127.0.0.1", self.port), handler)
-        self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Listen no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def register(
         self, name: str, files: dict[str, bytes], *, sha256: Any = ..., uri: str | None = None
@@ -132,53 +155,6 @@ class FakeRegistry:
                 if version.artifact_uri == f"mlflow-artifacts:{root}":
                     return version.files.get(file)
         return None
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Whoever asked has hung up."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    registry: FakeRegistry
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        path = unquote(parts.path)
-        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        registry = self.registry
-        registry.asked.append(path)
-        registry.heads.append({key.lower(): value for key, value in self.headers.items()})
-        for part, act in registry.misbehave.items():
-            if part in path:
-                self.close_connection = True
-                act(self)
-                return
-        if registry.user and self.headers.get("Authorization") != self._credentials():
-            send(self, b"", status=401)
-            return
-        try:
-            answer = registry.answer(path, query)
-        except KeyError:
-            answer = None
-        if answer is None:
-            send(self, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}', status=404)
-        else:
-            send(self, answer if isinstance(answer, bytes) else json.dumps(answer).encode())
-
-    def _credentials(self) -> str:
-        pair = f"{self.registry.user}:{self.registry.password}"
-        return f"Basic {b64encode(pair.encode()).decode()}"
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def send(

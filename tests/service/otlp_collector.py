@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
+from loopback import Loopback
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
+class _Handler(BaseHTTPRequestHandler):
+    fake: Collector
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        heads = {key.lower(): value for key, value in self.headers.items()}
+        self.fake.asked.append((self.path, heads, body))
+        status, answer = self.fake.answer(self.path, body)
+        content = b"" if answer is None else json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @dataclass
-class Collector:
+class Collector(Loopback):
     """Keeps the spans; answers with ``status``. ``experiment`` is None until it is made."""
 
+    handler = _Handler
     status: int = 200
     experiment: str | None = None
     count: int = 0
@@ -25,23 +48,6 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     asked: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     raw: bytearray = field(default_factory=bytearray)
-
-    def __enter__(self) -> Self:
-        handler = type("Handler", (_Handler,), {"collector": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def named(self, name: str) -> list[Span]:
         """The spans of that name."""
@@ -80,25 +86,3 @@ def attributes(span: Span) -> dict[str, Any]:
         pair.key: getattr(pair.value, str(pair.value.WhichOneof("value")))
         for pair in span.attributes
     }
-
-
-class _Handler(BaseHTTPRequestHandler):
-    collector: Collector
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        heads = {key.lower(): value for key, value in self.headers.items()}
-        self.collector.asked.append((self.path, heads, body))
-        status, answer = self.collector.answer(self.path, body)
-        content = b"" if answer is None else json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
