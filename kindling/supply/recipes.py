@@ -178,7 +178,7 @@ class Programs:
             "pod-network", "gpu-device-plugin", "alert-receiver", "kube-state-metrics",
             "dashboards",
         )  # fmt: skip
-        sources = tuple(f"cmd/{n}" for n in names)
+        sources = ("internal", *(f"cmd/{n}" for n in names))
         packages = {n: f"./cmd/{n}" for n in names}
         spec = Program("own-programs", "cluster", packages, own_sources=sources)
         return self._program(spec, after=(self.helm,))

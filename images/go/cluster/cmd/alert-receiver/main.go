@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"log/slog"
 	"net/http"
@@ -12,9 +11,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-)
 
-const endWithin = 5 * time.Second
+	"kindling.dev/images/cluster/internal/serving"
+)
 
 func main() {
 	listen := flag.String("listen-address", ":8080", "where to listen")
@@ -41,15 +40,9 @@ func main() {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	go func() {
-		<-ctx.Done()
-		end, stop := context.WithTimeout(context.Background(), endWithin)
-		defer stop()
-		_ = server.Shutdown(end)
-	}()
 	logger.Info("listening", "address", *listen, "kept", len(store.Find(Query{})))
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		logger.Error("cannot listen", "error", err.Error())
+	if err := serving.Until(ctx, server); err != nil {
+		logger.Error("cannot serve", "error", err.Error())
 		os.Exit(1)
 	}
 }

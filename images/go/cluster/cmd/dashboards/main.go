@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -13,10 +12,11 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"kindling.dev/images/cluster/internal/serving"
 )
 
 const (
-	stopWithin  = 5 * time.Second
 	headWithin  = 5 * time.Second
 	idleWithin  = 2 * time.Minute
 	checkWithin = 2 * time.Second
@@ -57,20 +57,8 @@ func serve(logger *slog.Logger, listen string, handler http.Handler) error {
 	server := &http.Server{
 		Addr: listen, Handler: handler, ReadHeaderTimeout: headWithin, ReadTimeout: headWithin, IdleTimeout: idleWithin,
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
 	logger.Info("serving", "address", listen)
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	soon, stop := context.WithTimeout(context.Background(), stopWithin)
-	defer stop()
-	if err := server.Shutdown(soon); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
+	return serving.Until(ctx, server)
 }
 
 // checked is for a HEALTHCHECK in an image without a shell.
