@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -57,3 +58,9 @@ def _path(location: tuple[int | str, ...]) -> str:
     """``("instances", 0, 3)`` as ``instances[0][3]``; the whole body is ``body``."""
     parts = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in location]
     return "".join(parts).lstrip(".")[:200] or "body"
+
+
+def json_body(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """How OpenAPI describes a body that is read by ``read_body``; its example is the first one."""
+    content = {"application/json": {"schema": schema, "example": schema["examples"][0]}}
+    return {"requestBody": {"required": True, "content": content}}

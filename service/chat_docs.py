@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from service.body import json_body
 from service.chat_answers import ChatCompletionChunk
 from service.chat_schemas import ChatRequest
 from service.schemas import ProblemResponse
@@ -28,13 +29,7 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
-_REQUEST = _schema(ChatRequest)
-CHAT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": _REQUEST, "example": _REQUEST["examples"][0]}},
-    }
-}
+CHAT_BODY = json_body(_schema(ChatRequest))
 _CHUNK_OR_ERROR = {
     "type": "string",
     "contentMediaType": "application/json",

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from service.body import parse_body, read_body
+from service.body import json_body, parse_body, read_body
 from service.errors import FeedbackOffError, InvalidRequestError
 from service.metrics import Metrics
 from service.prediction_ids import LONGEST, Predicted, PredictionIds
@@ -75,13 +75,11 @@ def add_feedback(
 ) -> None:
     """Take labels for predictions that ``ids`` gave their ids to."""
     seen = _Seen()
-    schema = FeedbackRequest.model_json_schema()
-    content = {"application/json": {"schema": schema, "example": schema["examples"][0]}}
 
     @app.post(
         "/feedback",
         responses={status: {"model": ProblemResponse} for status in _REFUSALS},
-        openapi_extra={"requestBody": {"required": True, "content": content}},
+        openapi_extra=json_body(FeedbackRequest.model_json_schema()),
     )
     async def feedback(request: Request) -> FeedbackResponse:
         """Say what was right, once it is known: it shows in the metric `model_accuracy`.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from fastapi import FastAPI, Request, Response
 
-from service.body import parse_body, read_body
+from service.body import json_body, parse_body, read_body
 from service.models import Models, Served
 from service.observed import answered_by
 from service.package import ClassifierPart
@@ -34,7 +34,7 @@ def add_predict(
         "/predict",
         response_model=PredictResponse,
         responses={status: {"model": ProblemResponse} for status in _REFUSALS},
-        openapi_extra=_json_body(schema.model_json_schema()),
+        openapi_extra=json_body(schema.model_json_schema()),
     )
     async def predict(request: Request) -> Response:
         """Classify rows, such as images of handwritten digits."""
@@ -68,8 +68,3 @@ def _answer(served: Served, labels: list[int], probabilities: list[list[float]])
             for label, row in zip(labels, probabilities, strict=True)
         ],
     )
-
-
-def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": schema, "example": schema["examples"][0]}}
-    return {"requestBody": {"required": True, "content": content}}
