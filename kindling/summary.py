@@ -70,7 +70,7 @@ def _what_runs(known: Mapping[str, Any], roles: set[str]) -> Table:
     table.add_row(
         "dashboards",
         f"http://127.0.0.1:{ports['dashboards']}",
-        "read-only viewer: there is no image of Grafana here"
+        "read-only viewer: no image of Grafana"
         if "dashboards" in roles
         else "Grafana, user admin; nox -s password -- grafana prints the password",
     )
