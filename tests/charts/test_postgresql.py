@@ -45,6 +45,11 @@ def test_the_database_is_below_the_volumes_root(render: Render) -> None:
     assert claim["metadata"]["annotations"] == {"volumeType": "local"}
 
 
+def test_a_later_start_leaves_the_permissions_of_the_databases_folder(render: Render) -> None:
+    security = render()["StatefulSet"]["spec"]["template"]["spec"]["securityContext"]
+    assert security["fsGroupChangePolicy"] == "OnRootMismatch"
+
+
 def test_parameters_become_arguments_of_the_server(render: Render) -> None:
     args = container(render(parameters={"max_connections": "7"}))["args"]
     assert args == ["postgres", "-c", "max_connections=7"]
