@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -138,9 +139,23 @@ def import_images(engine: Engine, name: str, refs: Sequence[str], *, check: bool
     return [f"{node} {ref}" for node, absent_refs in missing.items() for ref in absent_refs]
 
 
-def _held(engine: Engine, node: str) -> set[str]:
-    listed = engine.run("exec", node, "ctr", "--namespace=k8s.io", "images", "list", "--quiet")
-    return set(listed.split())
+def _held(engine: Engine, node: str, seconds: float = 60) -> set[str]:
+    """The images on ``node``, as soon as its containerd answers: a worker may be up after the API.
+
+    Raises KindlingError with containerd's words at the bound.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            listed = engine.run(
+                "exec", node, "ctr", "--namespace=k8s.io", "images", "list", "--quiet"
+            )
+        except KindlingError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return set(listed.split())
 
 
 def _import(engine: Engine, node: str, archive: Path) -> None:

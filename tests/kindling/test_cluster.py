@@ -262,3 +262,24 @@ def test_images_in_an_engine_of_the_users_stay_while_another_cluster_needs_them(
     cluster.facts_file("other").unlink()
     assert engine_setup._remove_images()
     assert calls == [("image", "ls"), ("image", "rm")]
+
+
+def test_a_node_whose_containerd_is_still_starting_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = whole(monkeypatch, nodes=1)
+    refused = KindlingError("ctr: cannot access socket", next_step="nox -s doctor")
+    answers = iter([refused, refused, "docker.io/kindling/service:1\n"])
+
+    def run(words: list[Any], **_: object) -> str:
+        answer = next(answers)
+        if isinstance(answer, KindlingError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    lacking = cluster_setup.import_images(
+        found, "c", ["docker.io/kindling/service:1", "docker.io/kindling/drift:2"], check=True
+    )
+    assert lacking == ["c-0 docker.io/kindling/drift:2"]
