@@ -1,0 +1,1 @@
+"""The load test: it drives the model service, watches what follows, and gives a verdict."""
