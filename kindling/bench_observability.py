@@ -37,11 +37,12 @@ _START_SECONDS = 60.0
 _PREFIX = "KINDLING_SERVICE_"
 _OFF = """
 import sys
-from service import __main__ as command, metrics, metrics_inference
+from service import __main__ as command, metrics, metrics_inference, sketch
 
 def nothing(*_, **__): pass
 
 metrics.Metrics.answered = metrics_inference.InferenceMetrics.ran = nothing
+sketch.Sketch.rows = nothing
 sys.exit(command.main())
 """
 _MODEL = """
@@ -54,7 +55,7 @@ package.mkdir()
 digits.write_package(package)
 copies = Copies(cache)
 workspace, digests = copies.workspace("digits"), {}
-for name in ("model.json", "model.onnx"):
+for name in digits.PACKAGE:
     content = (package / name).read_bytes()
     (workspace / name).write_bytes(content)
     digests[name] = hashlib.sha256(content).hexdigest()
