@@ -209,6 +209,9 @@ def test_the_first_new_pod_beside_the_floor() -> None:
     passed = check(scaled(ready=35.5), 1.0)
     assert (passed.status, passed.observed) == ("passed", "24.5 s (1.00 times the floor)")
     assert check(scaled(ready=38), 1.0).status == "failed"
+    # A pod that was there before is not new, whatever it does.
+    old = scaled(ready=35.5).pod(12, "a", ready=False).pod(13, "a")
+    assert first_pod.first_new_pod(old.timeline, "step") == pytest.approx(24.5)
     assert check(Story().pod(0, "a").stage("step", 10, 90), 2).status == "failed"
     assert check(Story().pod(0, "a"), 2).status == "invalid"
     assert check(Story().stage("step", 10, 90), 2).status == "invalid"

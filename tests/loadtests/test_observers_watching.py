@@ -23,6 +23,7 @@ from fake_api import (
 from kindling.alerts import RECEIVER
 from kindling.errors import KindlingError
 from loadtests.observers import Observers, watch
+from loadtests.observers.link import Address
 from loadtests.timeline import Moment, Source, Timeline
 
 WATCHDOG = {
@@ -213,6 +214,14 @@ def test_it_stops_beside_a_server_that_says_nothing(server: Server, tmp_path: Pa
     server.put(PODS, made.pod("serving-c"))
     time.sleep(0.2)
     assert len(list(timeline)) == seen
+
+
+def test_after_the_stop_a_late_thread_adds_nothing(server: Server) -> None:
+    timeline = Timeline()
+    late = watch.Watch("pod", timeline, Address(server.url), PODS, lambda item: ("a", {}))
+    late.stop()
+    late.add("pod", "a")
+    assert not list(timeline)
 
 
 def test_what_has_nothing_to_show_is_named(server: Server, tmp_path: Path) -> None:
