@@ -10,6 +10,8 @@ from loadtests.checks import Check
 from loadtests.judge.seen import TOLERANCE, Verdicts, first, seconds
 from loadtests.timeline import Moment, Timeline
 
+# Labels that say which of several of one name it is.
+_TELLING = ("namespace", "deployment", "pod", "node", "model", "job")
 _LOOK = "nox -s alerts, and docs/runbooks/"
 _SENDING = "nox -s alerts, and the logs of Alertmanager and its receiver"
 
@@ -156,28 +158,36 @@ def resolved(
 
 
 def no_other(
-    timeline: Timeline, *, scenario: str, allowed: Collection[str] = (), watchdog: str = "Watchdog"
+    timeline: Timeline,
+    *,
+    scenario: str,
+    since: float,
+    allowed: Collection[str] = (),
+    watchdog: str = "Watchdog",
 ) -> Check:
-    """No alert fired but those ``allowed`` and the one that always does."""
+    """After ``since`` no alert began to fire but those ``allowed`` and the one that always does.
+
+    What fired already is no consequence of the run, but is named.
+    """
     make = Verdicts(scenario)
-    name = "no other alert fired"
-    expected = f"only {', '.join(sorted({watchdog, *allowed}))}"
+    name, fine = "no other alert fired", {watchdog, *allowed}
+    expected = f"only {', '.join(sorted(fine))}"
     firing = [one for one in timeline.of("alert") if one.fields["state"] == "firing"]
     if watchdog not in {one.name for one in firing}:
-        return make.invalid(
-            name, f"{watchdog} did not fire: are rules evaluated?", expected=expected
-        )
-    others = {
-        (one.name, *sorted(one.fields["labels"].items())): one
-        for one in firing
-        if one.name not in {watchdog, *allowed}
-    }
-    labels = ("namespace", "deployment", "pod", "model", "node", "job")
-    said = [
-        " ".join([one.name, *(v for k, v in one.fields["labels"].items() if k in labels)])
-        for one in others.values()
-    ]
-    return make(name, not said, expected=expected, observed="; ".join(said) or expected, hint=_LOOK)
+        why = f"{watchdog} did not fire: are rules evaluated?"
+        return make.invalid(name, why, expected=expected)
+    others = [one for one in firing if one.name not in fine]
+    new = sorted({_named(one) for one in others if one.time >= since})
+    before = sorted({_named(one) for one in others if one.time < since})
+    observed = "; ".join(new) or "none"
+    if before:
+        observed += f" (before the run: {'; '.join(before)})"
+    return make(name, not new, expected=expected, observed=observed, hint=_LOOK)
+
+
+def _named(alert: Moment) -> str:
+    labels = alert.fields["labels"]
+    return " ".join([alert.name, *(labels[key] for key in _TELLING if key in labels)])
 
 
 def _unfit(timeline: Timeline, rule: Rule, since: float) -> str:

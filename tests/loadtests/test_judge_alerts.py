@@ -129,13 +129,17 @@ def test_without_its_data_it_is_invalid(story: Story) -> None:
 
 def test_no_other_alert() -> None:
     def check(story: Story, *allowed: str) -> Check:
-        return alerts.no_other(story.timeline, scenario="errors", allowed=allowed)
+        return alerts.no_other(story.timeline, scenario="errors", since=T, allowed=allowed)
 
     assert check(watched()).status == "passed"
     assert check(watched().alert(20, "pending", 20)).status == "passed"
     found = check(watched().alert(20, "firing", 20))
     assert (found.status, found.observed) == ("failed", "HighErrorRate digits")
     assert check(watched().alert(20, "firing", 20), "HighErrorRate").status == "passed"
+    before = check(watched().alert(-1, "firing", -60))
+    assert (before.status, before.observed) == (
+        "passed", "none (before the run: HighErrorRate digits)",
+    )  # fmt: skip
     # Without the watchdog nobody knows whether any alert could have fired.
     assert check(Story()).status == "invalid"
     assert check(Story().alert(20, "firing", 20), "HighErrorRate").status == "invalid"
