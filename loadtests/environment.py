@@ -18,6 +18,8 @@ DEPLOYMENT = "serving"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NEEDED = ("serving", "mlflow", "prometheus", "alertmanager")
 _HEALTH = {"serving": "/ready", "mlflow": "/health"}
+# On an autoscaler whose minimum was raised for a while: what it was before.
+_MINIMUM = "kindling.dev/minimum-before"
 _KINDS = "deployments.apps,horizontalpodautoscalers.autoscaling"
 
 
@@ -87,11 +89,11 @@ def find(variables: Settings, probes: Probes | None = None) -> Environment:
             f"the cluster {name} is not all there: {'; '.join(lacks)}",
             next_step="nox -s status, then nox -s cluster-up",
         )
-    hpa = objects["HorizontalPodAutoscaler", DEPLOYMENT]["spec"]
+    hpa = objects["HorizontalPodAutoscaler", DEPLOYMENT]
     receives = probes.receiver(kubectl) is not None
     return Environment(
-        name, kubectl, namespace, DEPLOYMENT, DEPLOYMENT, hpa.get("minReplicas", 1),
-        hpa["maxReplicas"], urls, receives, known,
+        name, kubectl, namespace, DEPLOYMENT, DEPLOYMENT, _minimum(hpa),
+        hpa["spec"]["maxReplicas"], urls, receives, known,
     )  # fmt: skip
 
 
@@ -117,41 +119,68 @@ def foreign(target: str, own: str, *, named: str = "") -> bool:
     return True
 
 
+def scale(environment: Environment, pods: int) -> None:
+    """Have ``pods`` at once, and let the autoscaler not have fewer.
+
+    What its minimum was is noted on it, so that ``wait_at_minimum`` mends what a killed run left.
+    """
+    raised = pods != environment.minimum
+    patch = {
+        "metadata": {"annotations": {_MINIMUM: str(environment.minimum) if raised else None}},
+        "spec": {"minReplicas": pods},
+    }
+    kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
+    kubectl.check(
+        "patch", "horizontalpodautoscalers", environment.hpa, space, "--type=merge",
+        f"--patch={json.dumps(patch)}",
+    )  # fmt: skip
+    kubectl.check("scale", f"deployment/{environment.deployment}", space, f"--replicas={pods}")
+
+
 def wait_at_minimum(environment: Environment, seconds: float = 180) -> None:
     """Wait until the autoscaler is at its minimum, its pods are ready, and the others are gone.
 
     Raises KindlingError at the bound with what there is instead.
     """
+    kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
+    hpa = kubectl.get("horizontalpodautoscalers", environment.hpa, space)
+    if hpa["spec"].get("minReplicas", 1) != environment.minimum:
+        scale(environment, environment.minimum)
     selector = f"--selector=app.kubernetes.io/name={environment.deployment}"
-    namespace, minimum = f"--namespace={environment.namespace}", environment.minimum
     deadline = time.monotonic() + seconds
     while True:
-        pods = environment.kubectl.items("pods", namespace, selector)
-        live = environment.kubectl.get("deployments.apps", environment.deployment, namespace)
+        pods = kubectl.items("pods", space, selector)
+        live = kubectl.get("deployments.apps", environment.deployment, space)
         ready = live.get("status", {}).get("readyReplicas", 0)
         wanted = live["spec"]["replicas"]
-        if len(pods) == ready == wanted == minimum:
+        if len(pods) == ready == wanted == environment.minimum:
             return
         if time.monotonic() > deadline:
             raise KindlingError(
-                f"not at {minimum} pods after {seconds:g} s: {len(pods)} are there, {ready} ready, "
-                f"{wanted} wanted",
+                f"not at {environment.minimum} pods after {seconds:g} s: {len(pods)} are there, "
+                f"{ready} ready, {wanted} wanted",
                 next_step="nox -s status: who else puts load on the service?",
             )
         time.sleep(1)
 
 
+def _minimum(hpa: Mapping[str, Any]) -> int:
+    before = hpa["metadata"].get("annotations", {}).get(_MINIMUM)
+    return int(before or hpa["spec"].get("minReplicas", 1))
+
+
 def _lacks_pods(objects: Mapping[tuple[str, str], Any], namespace: str) -> list[str]:
     what, lacks = f"{namespace}/{DEPLOYMENT}", []
     deployment = objects.get(("Deployment", DEPLOYMENT))
+    hpa = objects.get(("HorizontalPodAutoscaler", DEPLOYMENT))
     if deployment is None:
         lacks.append(f"there is no Deployment {what}")
     else:
-        wanted = deployment["spec"].get("replicas", 1)
+        # More may be on their way, which `wait_at_minimum` waits for.
+        least = _minimum(hpa) if hpa else 1
         ready = deployment.get("status", {}).get("readyReplicas", 0)
-        if not wanted or ready < wanted:
-            lacks.append(f"{what} has {ready} of {wanted} pods ready")
-    hpa = objects.get(("HorizontalPodAutoscaler", DEPLOYMENT))
+        if ready < least:
+            lacks.append(f"{what} has {ready} of {least} pods ready")
     if hpa is None:
         return [*lacks, f"there is no HorizontalPodAutoscaler {what}"]
     conditions = {one["type"]: one for one in hpa.get("status", {}).get("conditions", [])}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kindling.errors import KindlingError
-from loadtests.environment import Environment, wait_at_minimum
+from loadtests.environment import Environment, scale, wait_at_minimum
 from loadtests.observers import Observers
 from loadtests.timeline import Timeline
 
@@ -44,20 +43,10 @@ def _one_more(environment: Environment) -> Iterator[None]:
             next_step="raise serving_values.autoscaling.maxReplicas in the inventory",
         )
     try:
-        _scale(environment, more)
+        scale(environment, more)
         yield
     finally:
-        _scale(environment, environment.minimum)
-
-
-def _scale(environment: Environment, pods: int) -> None:
-    kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
-    patch = json.dumps({"spec": {"minReplicas": pods}})
-    kubectl.check(
-        "patch", "horizontalpodautoscalers", environment.hpa, space, f"--patch={patch}",
-        "--type=merge",
-    )  # fmt: skip
-    kubectl.check("scale", f"deployment/{environment.deployment}", space, f"--replicas={pods}")
+        scale(environment, environment.minimum)
 
 
 def _started(timeline: Timeline, before: set[str], seconds: float) -> float:

@@ -25,7 +25,7 @@ def deployment(wanted: int = 1, ready: int = 1) -> dict[str, Any]:
 def autoscaler(desired: int = 1, percent: int | None = 40) -> dict[str, Any]:
     current = {"type": "Resource", "resource": {"name": "cpu", "current": {}}}
     if percent is not None:
-        current["resource"]["current"] = {"averageUtilization": percent, "averageValue": "40m"}  # type: ignore[index]
+        current["resource"]["current"] = {"averageUtilization": percent, "averageValue": "40m"}
     return {
         "metadata": {"name": "serving"},
         "spec": {

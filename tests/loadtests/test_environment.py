@@ -58,6 +58,14 @@ def test_the_cluster_of_the_inventory() -> None:
     assert environment.receiver
 
 
+def test_a_minimum_that_was_raised_for_a_while_is_not_the_minimum() -> None:
+    raised = {"kind": "HorizontalPodAutoscaler", **made.autoscaler()}
+    raised["spec"]["minReplicas"] = 2
+    assert found(raised, {"kind": "Deployment", **made.deployment(2, 2)}).minimum == 2
+    raised["metadata"]["annotations"] = {"kindling.dev/minimum-before": "1"}
+    assert found(raised).minimum == 1
+
+
 def test_no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with pytest.raises(KindlingError, match="there is no cluster kindling of ours") as raised:
@@ -71,9 +79,9 @@ def test_a_cluster_that_is_half_up_says_what_is_missing() -> None:
     assert words == (
         "the cluster kindling is not all there: there is no Deployment kindling/serving"
     )
-    words = refused({"kind": "Deployment", **made.deployment(2, 1)}).message
-    assert "kindling/serving has 1 of 2 pods ready" in words
-    assert "has 0 of 0 pods" in refused({"kind": "Deployment", **made.deployment(0, 0)}).message
+    assert found({"kind": "Deployment", **made.deployment(2, 1)})
+    words = refused({"kind": "Deployment", **made.deployment(2, 0)}).message
+    assert "kindling/serving has 0 of 1 pods ready" in words
     words = refused(missing="HorizontalPodAutoscaler").message
     assert "no HorizontalPodAutoscaler kindling/serving" in words
     blind = {"kind": "HorizontalPodAutoscaler", **made.autoscaler()}
@@ -129,14 +137,14 @@ def test_a_name_without_a_target_is_refused() -> None:
 def described(**changed: float | None) -> Described:
     usual = intervals._usual()
     waits = intervals._usual_waits()
-    return Described(Intervals(**{**usual, **changed}), dict(waits), waits, {})  # type: ignore[arg-type]
+    return Described(Intervals(**{**usual, **changed}), dict(waits), waits, {})
 
 
 def test_only_what_is_shorter_than_in_production_is_said_to_be() -> None:
     assert described().shortened() == []
     here = described(scrape=5.0, stabilization=600.0, control_loop=None)
     assert here.shortened() == [{"what": "scrape", "here": 5.0, "usual": 30.0}]
-    here.waits["HighErrorRate"] = 30.0  # type: ignore[index]
+    here.waits["HighErrorRate"] = 30.0
     assert here.document()["shortened"][1] == {
         "what": "for of HighErrorRate", "here": 30.0, "usual": 300.0,
     }  # fmt: skip

@@ -123,11 +123,11 @@ def test_alerts_change_their_state(server: Server, tmp_path: Path) -> None:
     with observers(server, tmp_path, timeline):
         for state in ("pending", "firing"):
             alerts(server, WATCHDOG, LATENCY | {"state": state})
-            arrives(timeline, "alert", lambda m, state=state: m.fields["state"] == state)  # type: ignore[misc]
+            arrives(timeline, "alert", lambda m, state=state: m.fields["state"] == state)
             arrives(
                 timeline,
                 "alert",
-                lambda m, s=state: (m.name, m.fields["state"]) == ("HighLatency", s),  # type: ignore[misc]
+                lambda m, s=state: (m.name, m.fields["state"]) == ("HighLatency", s),
             )
         alerts(server, WATCHDOG)
         arrives(timeline, "alert", lambda m: m.fields["state"] == "inactive")
