@@ -22,9 +22,8 @@ from kindling.kubectl import Kubectl
 from kindling.prometheus import Prometheus
 from kindling.table import console, table
 
-_RECEIVER = (
-    "/api/v1/namespaces/kindling/services/prometheus-alert-receiver:http/proxy/notifications"
-)
+# The path of what it keeps, at the API server.
+RECEIVER = "/api/v1/namespaces/kindling/services/prometheus-alert-receiver:http/proxy/notifications"
 _SHOWN = 10
 _STYLES = {"firing": "red", "pending": "yellow"}
 # It fires always, so that its absence tells.
@@ -41,7 +40,7 @@ def ask_receiver(kubectl: Kubectl, **query: str) -> list[dict[str, Any]] | None:
 
     ``query`` narrows it: alertname, status, since (a time as in RFC 3339).
     """
-    done = kubectl.run("get", f"--raw={_RECEIVER}?{urllib.parse.urlencode(query)}", timeout=10)
+    done = kubectl.run("get", f"--raw={RECEIVER}?{urllib.parse.urlencode(query)}", timeout=10)
     try:
         found: list[dict[str, Any]] = json.loads(done.stdout)["notifications"]
     except (ValueError, KeyError):

@@ -40,7 +40,7 @@ def shortened(text: str, factor: float, *, floor: float) -> str:
 
 def _shorten(rule: dict[str, Any], factor: float, floor: float) -> None:
     def shorter(match: re.Match[str]) -> str:
-        return _written(min(_seconds(match[0]), max(_seconds(match[0]) / factor, floor)))
+        return _written(min(seconds(match[0]), max(seconds(match[0]) / factor, floor)))
 
     def window(match: re.Match[str]) -> str:
         whole = match[0]
@@ -52,10 +52,11 @@ def _shorten(rule: dict[str, Any], factor: float, floor: float) -> None:
             rule[key] = re.sub(_DURATION, shorter, str(rule[key]))
 
 
-def _seconds(duration: str) -> float:
+def seconds(duration: str) -> float:
+    """The seconds of a duration such as ``1m30s``."""
     return sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|[smhdwy])", duration))
 
 
-def _written(seconds: float) -> str:
-    milliseconds = round(seconds * 1000)
+def _written(value: float) -> str:
+    milliseconds = round(value * 1000)
     return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"

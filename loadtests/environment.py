@@ -1,0 +1,221 @@
+"""What is under test: the cluster of the inventory, complete, or another target named twice."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kindling import alerts, cluster, cluster_setup, status
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
+from kindling.settings import Settings
+
+DEPLOYMENT = "serving"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NEEDED = ("serving", "mlflow", "prometheus", "alertmanager")
+_HEALTH = {"serving": "/ready", "mlflow": "/health"}
+# On an autoscaler whose minimum was raised for a while: what it was before.
+_MINIMUM = "kindling.dev/minimum-before"
+_KINDS = "deployments.apps,horizontalpodautoscalers.autoscaling"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The cluster under test, and where its parts answer."""
+
+    name: str
+    kubectl: Kubectl
+    namespace: str
+    deployment: str
+    hpa: str
+    minimum: int
+    maximum: int
+    urls: Mapping[str, str]
+    # Whether the receiver in the cluster keeps notifications.
+    receiver: bool
+    facts: Mapping[str, Any]
+
+    @property
+    def url(self) -> str:
+        """Where the model service answers."""
+        return self.urls["serving"]
+
+    @property
+    def prometheus_url(self) -> str:
+        return self.urls["prometheus"]
+
+    @property
+    def alertmanager_url(self) -> str:
+        return self.urls["alertmanager"]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """All that is asked, so that a test can answer instead."""
+
+    known: Callable[[str], Mapping[str, Any]] = cluster.known
+    objects: Callable[[Kubectl, str], Sequence[Mapping[str, Any]]] = lambda kubectl, namespace: (
+        _objects(kubectl, namespace)
+    )
+    ready: Callable[[str], Mapping[str, Any] | None] = status.ask_ready
+    receiver: Callable[[Kubectl], Any] = alerts.ask_receiver
+
+
+def find(variables: Settings, probes: Probes | None = None) -> Environment:
+    """The cluster of the inventory. Raises KindlingError naming all that it lacks."""
+    probes, name = probes or Probes(), variables.cluster_name
+    known = probes.known(name)
+    if not known.get("complete", True):
+        raise KindlingError(
+            f"cluster-up of {name} was interrupted, or still runs", next_step="nox -s cluster-up"
+        )
+    urls = {one: f"http://127.0.0.1:{port}" for one, port in known["ports"].items()}
+    kubectl, namespace = cluster_setup.kubectl(known), str(variables["serving_namespace"])
+    objects = {
+        (one["kind"], one["metadata"]["name"]): one for one in probes.objects(kubectl, namespace)
+    }
+    lacks = _lacks_pods(objects, namespace)
+    for service in _NEEDED:
+        if service not in urls:
+            lacks.append(f"it has no {service}")
+        elif not _is_ready(probes.ready(urls[service] + _HEALTH.get(service, "/-/ready"))):
+            lacks.append(f"{service} is not ready at {urls[service]}")
+    if lacks:
+        raise KindlingError(
+            f"the cluster {name} is not all there: {'; '.join(lacks)}",
+            next_step="nox -s status, then nox -s cluster-up",
+        )
+    hpa = objects["HorizontalPodAutoscaler", DEPLOYMENT]
+    receives = probes.receiver(kubectl) is not None
+    return Environment(
+        name, kubectl, namespace, DEPLOYMENT, DEPLOYMENT, _minimum(hpa),
+        hpa["spec"]["maxReplicas"], urls, receives, known,
+    )  # fmt: skip
+
+
+def foreign(target: str, own: str, *, named: str = "") -> bool:
+    """Whether ``target`` is not the service at ``own``, the cluster's; empty means that one.
+
+    Raises KindlingError for a foreign one unless ``named`` says its host too: load goes where
+    somebody meant it to, not where a variable happened to point.
+    """
+    if named and not target:
+        raise KindlingError("--yes-target goes with --target", next_step="--target URL")
+    if not target:
+        return False
+    place, host = _place(target)
+    if own and place == _place(own)[0]:
+        return False
+    if named != host:
+        instead = f", and {named} is another host" if named else ""
+        raise KindlingError(
+            f"{target} is not the cluster of the inventory{instead}",
+            next_step=f"--yes-target {host}, if load may be put on it",
+        )
+    return True
+
+
+def scale(environment: Environment, pods: int) -> None:
+    """Have ``pods`` at once, and let the autoscaler not have fewer.
+
+    What its minimum was is noted on it, so that ``wait_at_minimum`` mends what a killed run left.
+    """
+    raised = pods != environment.minimum
+    patch = {
+        "metadata": {"annotations": {_MINIMUM: str(environment.minimum) if raised else None}},
+        "spec": {"minReplicas": pods},
+    }
+    kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
+    kubectl.check(
+        "patch", "horizontalpodautoscalers", environment.hpa, space, "--type=merge",
+        f"--patch={json.dumps(patch)}",
+    )  # fmt: skip
+    kubectl.check("scale", f"deployment/{environment.deployment}", space, f"--replicas={pods}")
+
+
+def wait_at_minimum(environment: Environment, seconds: float = 180) -> None:
+    """Wait until the autoscaler is at its minimum, its pods are ready, and the others are gone.
+
+    Raises KindlingError at the bound with what there is instead.
+    """
+    kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
+    hpa = kubectl.get("horizontalpodautoscalers", environment.hpa, space)
+    if hpa["spec"].get("minReplicas", 1) != environment.minimum:
+        scale(environment, environment.minimum)
+    selector = f"--selector=app.kubernetes.io/name={environment.deployment}"
+    deadline = time.monotonic() + seconds
+    while True:
+        pods = kubectl.items("pods", space, selector)
+        live = kubectl.get("deployments.apps", environment.deployment, space)
+        ready = live.get("status", {}).get("readyReplicas", 0)
+        wanted = live["spec"]["replicas"]
+        if len(pods) == ready == wanted == environment.minimum:
+            return
+        if time.monotonic() > deadline:
+            raise KindlingError(
+                f"not at {environment.minimum} pods after {seconds:g} s: {len(pods)} are there, "
+                f"{ready} ready, {wanted} wanted",
+                next_step="nox -s status: who else puts load on the service?",
+            )
+        time.sleep(1)
+
+
+def _minimum(hpa: Mapping[str, Any]) -> int:
+    before = hpa["metadata"].get("annotations", {}).get(_MINIMUM)
+    return int(before or hpa["spec"].get("minReplicas", 1))
+
+
+def _lacks_pods(objects: Mapping[tuple[str, str], Any], namespace: str) -> list[str]:
+    what, lacks = f"{namespace}/{DEPLOYMENT}", []
+    deployment = objects.get(("Deployment", DEPLOYMENT))
+    hpa = objects.get(("HorizontalPodAutoscaler", DEPLOYMENT))
+    if deployment is None:
+        lacks.append(f"there is no Deployment {what}")
+    else:
+        # More may be on their way, which `wait_at_minimum` waits for.
+        least = _minimum(hpa) if hpa else 1
+        ready = deployment.get("status", {}).get("readyReplicas", 0)
+        if ready < least:
+            lacks.append(f"{what} has {ready} of {least} pods ready")
+    if hpa is None:
+        return [*lacks, f"there is no HorizontalPodAutoscaler {what}"]
+    conditions = {one["type"]: one for one in hpa.get("status", {}).get("conditions", [])}
+    active = conditions.get("ScalingActive", {})
+    if active.get("status") != "True":
+        lacks.append(f"the autoscaler {what} does not scale: {active.get('message', 'no word')}")
+    return lacks
+
+
+def _is_ready(answer: Mapping[str, Any] | None) -> bool:
+    return answer is not None and answer.get("status", "ready") == "ready"
+
+
+def _place(url: str) -> tuple[tuple[str, str, int | None], str]:
+    """Scheme, host and port, by which two URLs are the same service; and the host as written."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        port, parts = None, urllib.parse.urlsplit("")
+    if not parts.hostname or port is None:
+        raise KindlingError(f"{url} is no URL of a service", next_step="--target http://HOST:PORT")
+    host = "loopback" if parts.hostname in _LOOPBACK else parts.hostname
+    return (parts.scheme, host, port), parts.hostname
+
+
+def _objects(kubectl: Kubectl, namespace: str) -> Sequence[Mapping[str, Any]]:
+    done = kubectl.run(
+        "get", _KINDS, f"--namespace={namespace}", "--output=json", "--request-timeout=5s",
+        timeout=10,
+    )  # fmt: skip
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        raise KindlingError(
+            f"the API server of the cluster does not answer: {said}", next_step="nox -s status"
+        )
+    found: list[Mapping[str, Any]] = json.loads(done.stdout)["items"]
+    return found
