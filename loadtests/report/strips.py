@@ -1,0 +1,221 @@
+"""What stands above and below the charts on their time axis: scenarios, stages, alerts, marks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from loadtests.report import scales, words
+from loadtests.report.document import Document
+
+# Widths of the axis that the page is laid out for, in pixels: on a wide page, and on a narrow
+# one or paper. What is placed by them is placed once for each.
+WIDE, NARROW = 880.0, 470.0
+_CHARACTER = 6.6
+_BADGE = 22.0
+_MOST_LANES = 5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From a Unix time to a place: in cells of the series, and in per cent of the axis."""
+
+    start: float
+    step: int
+    length: int
+
+    def cell(self, time: float) -> float:
+        return min(max((time - self.start) / self.step, 0.0), float(self.length))
+
+    def percent(self, time: float) -> float:
+        return round(100 * self.cell(time) / self.length, 3)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a strip; ``fits`` says on which pages its text has room."""
+
+    text: str
+    left: float
+    width: float
+    fits: str
+    look: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A numbered event, in a lane of the wide page and in one of the narrow page."""
+
+    number: int
+    text: str
+    left: float
+    wide: int
+    narrow: int
+    flipped: bool
+    labelled: bool
+    hint: str
+
+
+def axis(report: Document) -> Axis:
+    series = report["series"]
+    return Axis(series["start"], series["step"], series["length"])
+
+
+def ticks(on: Axis) -> list[tuple[float, str, str]]:
+    """Per cent, text, and on which pages it is shown."""
+    seconds = float(on.step * on.length)
+    narrow = set(scales.time_ticks(seconds, 8))
+    wide = [t for t in scales.time_ticks(seconds, 14) if t not in narrow]
+    shown = [(t, "both" if not wide else "narrow") for t in narrow]
+    shown += [(t, "wide") for t in scales.time_ticks(seconds, 14)] if wide else []
+    return [(round(100 * t / seconds, 3), words.clock(t), fits) for t, fits in sorted(shown)]
+
+
+def scenarios(report: Document, on: Axis) -> list[Segment]:
+    """Where each scenario lies on the axis."""
+    return [
+        _segment(on, one["name"], one["begin"], one["end"], one["title"],
+                 "odd" if n % 2 else "even")
+        for n, one in enumerate(report["scenarios"])
+    ]  # fmt: skip
+
+
+def stages(report: Document, on: Axis) -> list[Segment]:
+    """Where each stage lies, with what it asked for."""
+    found = []
+    for one in report["stages"]:
+        asked = ""
+        if one["rate"] is not None:
+            asked = f"{words.amount(one['rate'])}/s"
+        elif one["users"] is not None:
+            asked = words.count(int(one["users"]), "user")
+        name = f"{one['name']} {asked}".strip()
+        found.append(_segment(on, name, one["begin"], one["end"], name))
+    return found
+
+
+def _segment(
+    on: Axis, text: str, begin: float, end: float, hint: str, look: str = ""
+) -> Segment:  # fmt: skip
+    left, width = on.percent(begin), round(on.percent(end) - on.percent(begin), 3)
+    needed = len(text) * _CHARACTER + 10
+    fits = [name for name, room in (("wide", WIDE), ("narrow", NARROW)) if
+            needed <= width / 100 * room]  # fmt: skip
+    return Segment(text, left, width, "both" if len(fits) == 2 else "".join(fits), look, hint)
+
+
+def marks(report: Document, on: Axis) -> list[Mark]:
+    """The events to mark, none of whose labels lies on another's."""
+    events = [(n, e) for n, e in enumerate(numbered(report)) if e["marked"]]
+    wide, narrow = _Lanes(WIDE), _Lanes(NARROW)
+    found = []
+    for number, (_, event) in enumerate(events, 1):
+        left = on.percent(event["time"])
+        text = event["label"]
+        needed = _BADGE + len(text) * _CHARACTER + 6
+        # Near the right end the text goes to the left of its mark.
+        flipped = left / 100 * WIDE + needed > WIDE
+        lane = wide.place(left, needed, flipped, _MOST_LANES)
+        labelled = lane is not None
+        if lane is None:
+            lane = wide.place(left, _BADGE, False, 99) or 0
+        small = narrow.place(left, _BADGE, False, 99) or 0
+        hint = f"{words.clock(event['time'] - on.start)}  {event['text']}"
+        found.append(Mark(number, text, left, lane, small, flipped, labelled, hint))
+    return found
+
+
+def numbered(report: Document) -> list[dict[str, Any]]:
+    """The events, each with its mark's number or ``None``."""
+    number, found = 0, []
+    for event in report["events"]:
+        number += bool(event["marked"])
+        found.append({**event, "number": number if event["marked"] else None})
+    return found
+
+
+class _Lanes:
+    """Rows of intervals that do not touch each other."""
+
+    def __init__(self, room: float) -> None:
+        self._room = room
+        self._rows: list[list[tuple[float, float]]] = []
+
+    def place(self, percent: float, width: float, flipped: bool, most: int) -> int | None:
+        at = percent / 100 * self._room
+        half = _BADGE / 2
+        a, b = (at + half - width, at + half) if flipped else (at - half, at - half + width)
+        for n, row in enumerate(self._rows):
+            if all(b + 2 <= left or a >= right + 2 for left, right in row):
+                row.append((a, b))
+                return n
+        if len(self._rows) >= most:
+            return None
+        self._rows.append([(a, b)])
+        return len(self._rows) - 1
+
+
+@dataclass(frozen=True)
+class AlertRow:
+    """An alert's life: intervals, and when notifications of it arrived."""
+
+    name: str
+    bars: list[Segment]
+    arrived: list[tuple[float, str, str]]
+
+
+def alert_rows(report: Document, on: Axis) -> list[AlertRow]:
+    """A row for each alert that pended or fired, or was notified."""
+    names = dict.fromkeys(one["name"] for one in [*report["alerts"], *report["notifications"]])
+    rows = []
+    for name in names:
+        bars = [
+            Segment(
+                "", on.percent(a["begin"]),
+                round(on.percent(a["end"]) - on.percent(a["begin"]), 3), "", a["state"],
+                f"{name} {a['state']} from {words.clock(a['begin'] - on.start)} "
+                f"for {words.duration(a['end'] - a['begin'])}",
+            )
+            for a in report["alerts"] if a["name"] == name
+        ]  # fmt: skip
+        arrived = [
+            (on.percent(n["time"]), n["status"],
+             f"notified as {n['status']} at {words.clock(n['time'] - on.start)}")
+            for n in report["notifications"] if n["name"] == name
+        ]  # fmt: skip
+        rows.append(AlertRow(name, bars, arrived))
+    return rows
+
+
+def lost_rows(report: Document, on: Axis) -> list[AlertRow]:
+    """A row for each observer that saw nothing for a time: silence there proves nothing."""
+    names = dict.fromkeys(one["name"] for one in report["lost"])
+    return [
+        AlertRow(
+            f"observer of {name} saw nothing",
+            [_segment(on, "", one["begin"], one["end"], f"observer of {name}", "lost")
+             for one in report["lost"] if one["name"] == name],
+            [],
+        )
+        for name in names
+    ]  # fmt: skip
+
+
+def behind(report: Document, on: Axis, height: int) -> Markup:
+    """Bands of scenarios, edges of stages and marks, to lie behind a chart's lines."""
+    parts = []
+    for n, one in enumerate(report["scenarios"]):
+        a, b = on.cell(one["begin"]), on.cell(one["end"])
+        look = "odd" if n % 2 else "even"
+        parts.append(
+            f'<rect class="band {look}" x="{a:.2f}" width="{b - a:.2f}" height="{height}"/>'
+        )
+    for one in report["stages"]:
+        parts.append(f'<path class="edge" d="M{on.cell(one["begin"]):.2f} 0V{height}"/>')
+    for event in report["events"]:
+        if event["marked"]:
+            parts.append(f'<path class="mark" d="M{on.cell(event["time"]):.2f} 0V{height}"/>')
+    return Markup("".join(parts))  # noqa: S704  (numbers only)
