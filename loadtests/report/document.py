@@ -104,11 +104,11 @@ def _numbers(
     end: float,
 ) -> Document:
     chosen = samples.between(begin, end)
-    seconds = chosen.latency
+    seconds, answered = series.waited(chosen), chosen.latency[chosen.outcome != "failed"]
     names = series.PERCENTILES
-    found = np.percentile(seconds, list(names.values())) if len(chosen) else [None] * len(names)
-    latency = {n: _rounded(v) for n, v in zip(names, found, strict=True)}
-    latency["max"] = _rounded(seconds.max()) if len(chosen) else None
+    found = series.percentiles(seconds, list(names.values())) if len(chosen) else []
+    latency = dict.fromkeys(names) | {n: _rounded(v) for n, v in zip(names, found, strict=False)}
+    latency["max"] = _rounded(answered.max()) if len(answered) else None
     asked, ready = (_within(c, grid, begin, end) for c in (load["asked"], replicas["ready"]))
     return {
         "requests": len(chosen),

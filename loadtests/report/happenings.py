@@ -17,6 +17,9 @@ _SERIOUS = {"FailedScheduling", "BackOff", "OOMKilling", "Evicted", "FailedMount
             "FailedGetResourceMetric", "FailedGetPodsMetric", "FailedComputeMetricsReplicas",
             "NodeNotReady"}  # fmt: skip
 
+# It fires all the time, and says so to somebody who listens for its silence.
+_CONSTANT = "Watchdog"
+
 Happening = dict[str, Any]
 
 
@@ -40,7 +43,7 @@ def alerts(timeline: Timeline, ended: float) -> list[Happening]:
     """Each interval in which an alert pended or fired; ``end`` is the run's for one that lasts."""
     done: list[Happening] = []
     still: dict[str, Happening] = {}
-    for moment in timeline.of("alert"):
+    for moment in _but_constant(timeline.of("alert")):
         labels = _labels(moment)
         key = f"{moment.name} {sorted(labels.items())}"
         state = moment.fields.get("state")
@@ -56,7 +59,7 @@ def alerts(timeline: Timeline, ended: float) -> list[Happening]:
 def notifications(timeline: Timeline) -> list[Happening]:
     """When each notification arrived at the receiver."""
     found = []
-    for moment in timeline.of("notification"):
+    for moment in _but_constant(timeline.of("notification")):
         received = _number(moment, "received_at")
         found.append(
             {"name": moment.name, "status": str(moment.fields.get("status", "")),
@@ -107,7 +110,7 @@ def _actions(timeline: Timeline) -> Iterator[Happening]:
 
 def _alerts(timeline: Timeline) -> Iterator[Happening]:
     state: dict[str, str] = {}
-    for m in timeline.of("alert"):
+    for m in _but_constant(timeline.of("alert")):
         now, key = str(m.fields.get("state")), f"{m.name} {sorted(_labels(m).items())}"
         before = state.get(key, "inactive")
         state[key] = now
@@ -182,6 +185,10 @@ def _observers(timeline: Timeline) -> Iterator[Happening]:
             if m.fields.get("text"):
                 text += f": {m.fields['text']}"
             yield _event(m.time, "observer", f"{m.name} {state}", text, state == "lost")
+
+
+def _but_constant(moments: Sequence[Moment]) -> list[Moment]:
+    return [moment for moment in moments if moment.name != _CONSTANT]
 
 
 def _labels(moment: Moment) -> dict[str, str]:

@@ -26,11 +26,12 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
     runs = [*earlier, report]
     environment = dict(report["environment"])
     loader = jinja2.FileSystemLoader(_HERE)
-    page = jinja2.Environment(
+    pages = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
-    ).get_template("page.html.j2")  # fmt: skip
-    return page.render(
+    )  # fmt: skip
+    pages.filters["glued"] = words.glued
+    return pages.get_template("page.html.j2").render(
         report=report,
         words=words,
         marks_of=_MARKS,
@@ -50,12 +51,12 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
         lost_rows=strips.lost_rows(report, on),
         alert_picture=strips.behind(report, on, 30),
         events=strips.numbered(report),
-        own_numbers=list(dict.fromkeys(n for s in report["scenarios"] for n in s["numbers"])),
         generator=_generator(report),
         shortened=environment.pop(_SHORTENED, {}),
         environment=environment,
         run_verdicts=trend.verdicts(runs),
         smalls=trend.small(report, runs),
+        small_names=trend.NAMES,
         earlier=len(earlier),
         data=_data(report, charts),
     )

@@ -31,18 +31,22 @@ def _known(*columns: Column) -> list[float]:
 def _requests(report: Document) -> Panel:
     load = report["series"]["load"]
     title = "Requests per second"
-    if not _known(load["achieved"], load["asked"]):
-        return Panel("requests", title, why="No request was sent, and no generator reported.")
-    lines = [
-        Line("asked", load["asked"], "muted dashed", stepped=True),
-        Line("answered", load["achieved"], "s1"),
-    ]
+    if not any(_known(load["achieved"], load["asked"])):
+        return Panel("requests", title, why="No request was sent.")
+    lines = [Line("answered", load["achieved"], "s1")]
+    # Users who wait for their answers are asked for no rate.
+    if any(_known(load["asked"])):
+        lines.insert(0, Line("asked", load["asked"], "muted dashed", stepped=True))
     for name, look in (("failed", "bad"), ("wrong", "s4")):
         if any(_known(load[name])):
-            lines.append(Line(name, load[name], look, stepped=True, filled=True))
+            # Where none failed there is no line: one along the bottom would look like some.
+            some = [value or None for value in load[name]]
+            lines.append(Line(name, some, look, stepped=True, filled=True))
     lines = [line for line in lines if _known(line.values)]
     bad = [name for name in ("failed", "wrong") if any(_known(load[name]))]
     note = "what the generator was to send, and what was answered"
+    if len(lines) == 1 or lines[0].name != "asked":
+        note = "what was answered; users were to send one request after another, at no set rate"
     if not bad:
         note += "; none failed, none was wrong"
     scale = scales.linear(max(_known(*(line.values for line in lines))))
@@ -62,8 +66,10 @@ def _latency(report: Document) -> Panel:
     limits = [Limit(f"SLO {words.duration(slo)}", slo)] if slo else []
     scale = scales.of_latency([line.values for line in lines], [limit.value for limit in limits])
     note = f"percentiles of the last {max(WINDOW_SECONDS, report['series']['step'])} s"
-    note += "" if slo else "; no SLO was given"
     note += ", logarithmic" if scale.log else ""
+    note += "" if slo else "; no SLO was given"
+    if any(_known(report["series"]["load"]["failed"])):
+        note += "; a request that failed was never answered, so lines end where many did"
     return Panel("latency", "Latency", note, lines, limits, scale, scales.in_one_unit(scale),
                  read=words.duration)  # fmt: skip
 
@@ -87,7 +93,7 @@ def _replicas(report: Document) -> Panel:
     lines = [line for line in lines if _known(line.values)]
     top = max([*_known(*(line.values for line in lines)), *(limit.value for limit in limits)])
     return Panel("replicas", "Pods", f"of Deployment {name}", lines, limits,
-                 scales.linear(top, whole=True), words.amount, height=110)  # fmt: skip
+                 scales.linear(top + 0.5, whole=True), words.amount, height=110)  # fmt: skip
 
 
 def _scaling(report: Document) -> Panel:

@@ -20,8 +20,8 @@ Column = list[float | None]
 _MOST_POINTS = 3600
 # One second has too few requests for a p99; it is taken from this many.
 WINDOW_SECONDS = 5
-# What a generator said this long ago still holds, if it says nothing new.
-_FRESH_SECONDS = 3.0
+# What a generator said of one second holds for the next, if it is late with that.
+_FRESH_SECONDS = 1.0
 PERCENTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
 _SHOWN = ("p50", "p95", "p99")
 
@@ -77,7 +77,8 @@ def column(values: Floats, digits: int = 3) -> Column:
 
 def load(grid: Grid, timeline: Timeline, samples: Samples) -> dict[str, Column]:
     """What the generator was to send, what became of it, and how it fared itself."""
-    moments = timeline.of("load")
+    # What is told tells of the second before.
+    moments = [Moment(m.time - 0.5, m.source, m.name, m.fields) for m in timeline.of("load")]
     processes = [[m for m in moments if m.name == name] for name in {m.name: 0 for m in moments}]
 
     def over(key: str, of: Callable[..., Floats]) -> Floats:
@@ -120,10 +121,20 @@ def _max(rows: Floats, axis: int) -> Floats:
     return np.where(known, np.max(np.nan_to_num(rows, nan=-np.inf), axis=axis), np.nan)
 
 
+def waited(samples: Samples) -> Floats:
+    """Seconds until the answer; infinite for a request that failed, which never had one."""
+    return np.where(samples.outcome == "failed", np.inf, samples.latency)
+
+
+def percentiles(seconds: Floats, wanted: Sequence[int]) -> Floats:
+    """Of requests that really were: none lies between two of them, as it would by default."""
+    return np.percentile(seconds, wanted, method="higher")
+
+
 def latency(grid: Grid, samples: Samples) -> dict[str, Column]:
     """Percentiles in seconds of what was to be sent in the ``WINDOW_SECONDS`` before each end."""
     order = np.argsort(samples.intended, kind="stable")
-    intended, seconds = samples.intended[order], samples.latency[order]
+    intended, seconds = samples.intended[order], waited(samples)[order]
     ends = grid.begins + grid.step
     first = np.searchsorted(intended, ends - max(WINDOW_SECONDS, grid.step), side="left")
     last = np.searchsorted(intended, ends, side="left")
@@ -131,7 +142,7 @@ def latency(grid: Grid, samples: Samples) -> dict[str, Column]:
     found = np.full((grid.length, len(wanted)), np.nan)
     for cell, (a, b) in enumerate(zip(first, last, strict=True)):
         if b > a:
-            found[cell] = np.percentile(seconds[a:b], wanted)
+            found[cell] = percentiles(seconds[a:b], wanted)
     return {name: column(found[:, i], 5) for i, name in enumerate(_SHOWN)}
 
 
@@ -172,15 +183,15 @@ def scaling(grid: Grid, timeline: Timeline) -> dict[str, dict[str, Column]]:
 
 def measured(grid: Grid, timeline: Timeline, name: str) -> dict[str, Column]:
     """A series of metrics by pod; under the empty name where it is not by pod."""
-    moments = timeline.of("metrics", name)
-    pods: dict[str, list[Moment]] = {}
-    for moment in moments:
-        values = moment.fields.get("values")
-        for pod, value in (values if isinstance(values, dict) else {"": None}).items():
-            shown = moment.fields.get("value") if pod == "" else value
-            one = Moment(moment.time, "metrics", name, {"value": shown})
-            pods.setdefault(str(pod), []).append(one)
-    if len(pods) > 1:
-        pods.pop("", None)
-    # A pod that has gone is measured no more: its line ends there.
-    return {pod: column(grid.hold(seen, "value", 30.0), 4) for pod, seen in pods.items()}
+    readings = []
+    for moment in timeline.of("metrics", name):
+        by_pod = moment.fields.get("values")
+        found = by_pod if isinstance(by_pod, dict) else {"": moment.fields.get("value")}
+        readings.append((moment.time, {str(pod): value for pod, value in found.items()}))
+    pods = dict.fromkeys(pod for _, found in readings for pod in found)
+    # A pod that a reading lacks has gone: its line ends there.
+    moments = {
+        pod: [Moment(at, "metrics", pod, {"value": found.get(pod)}) for at, found in readings]
+        for pod in pods
+    }
+    return {pod: column(grid.hold(seen, "value"), 4) for pod, seen in moments.items()}

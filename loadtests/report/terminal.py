@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -16,6 +17,7 @@ _COLUMNS = ("scenario", "assertion", "expected", "observed", "bound", "verdict")
 _KEYS = ("scenario", "name", "expected", "observed", "bound", "status")
 _NARROW, _WIDE = 80, 140
 _GAP = "  "
+_SHORT = 12
 _STYLES = {"passed": "32", "failed": "1;31", "invalid": "1;33", "interrupted": "1;33",
            "skipped": "2"}  # fmt: skip
 
@@ -38,9 +40,15 @@ def summary(
     for check in verdicts.checks(report):
         if check["status"] in ("failed", "invalid"):
             lines += text.explained(check)
-    lines += [*text.table([[check[key] for key in _KEYS] for check in report["checks"]]), ""]
+    lines += [*text.table([_row(check) for check in report["checks"]]), ""]
     lines += text.closing(report, folder)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(check: dict[str, str]) -> list[str]:
+    # Of one that was skipped, why is all there is to say.
+    seen = check["observed"] or (check["hint"] if check["status"] == "skipped" else "")
+    return [seen if key == "observed" else check[key] for key in _KEYS]
 
 
 class _Text:
@@ -82,14 +90,18 @@ class _Text:
     def _widths(self, rows: Sequence[Sequence[str]]) -> list[int] | None:
         """Widths that cut no word, or ``None`` where six columns of such words are too wide."""
         columns = list(zip(*rows, strict=True))
-        least = [max(len(w) for cell in c for w in cell.split() or [""]) for c in columns]
+        least = [max(len(word) for cell in column for word in _words(cell)) for column in columns]
         most = [max(len(cell) for cell in column) for column in columns]
         left = self._width - len(_GAP) * (len(columns) - 1) - sum(least)
         if left < 0:
             return None
         widths = least
+        for i in sorted(range(len(widths)), key=lambda n: most[n]):
+            # A short column gets all that it would like; the long ones share what is left.
+            if most[i] <= _SHORT and most[i] - widths[i] <= left:
+                left -= most[i] - widths[i]
+                widths[i] = most[i]
         while left and any(w < m for w, m in zip(widths, most, strict=True)):
-            # To the column that is furthest from what it would like.
             i = max(range(len(widths)), key=lambda n: most[n] / widths[n] if widths[n] else 0)
             widths[i] += 1
             left -= 1
@@ -121,12 +133,19 @@ class _Text:
     def _wrapped(self, text: str, indent: int, hanging: int) -> list[str]:
         return textwrap.wrap(
             text, self._width, initial_indent=" " * indent, subsequent_indent=" " * hanging,
-            break_long_words=False, break_on_hyphens=False, drop_whitespace=True,
+            break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
 
     def _styled(self, text: str, status: str) -> str:
         return f"\x1b[{_STYLES[status]}m{text}\x1b[0m" if self._color and text else text
 
 
+def _words(text: str) -> list[str]:
+    return re.split(r"[ \t\n]+", words.glued(text))
+
+
 def _fold(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(
+        words.glued(text), width, break_long_words=False, break_on_hyphens=False
+    )  # fmt: skip
+    return [line.replace("\u00a0", " ") for line in lines] or [""]

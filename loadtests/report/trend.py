@@ -17,14 +17,11 @@ _PAD = 5.0
 
 @dataclass(frozen=True)
 class Small:
-    """One number of one scenario over the runs; ``why`` says what there is too little of."""
+    """One number of one scenario over the runs: this run's, how it went, and the picture."""
 
-    scenario: str
-    name: str
     now: str
-    span: str
+    note: str
     picture: Markup
-    why: str = ""
 
 
 def verdicts(runs: Sequence[Document]) -> list[tuple[str, str]]:
@@ -32,18 +29,15 @@ def verdicts(runs: Sequence[Document]) -> list[tuple[str, str]]:
     return [(run["verdict"], f"{words.moment(run['started'])}: {run['verdict']}") for run in runs]
 
 
-def small(report: Document, runs: Sequence[Document]) -> list[Small]:
-    """For each scenario of ``report``: p95, requests/s, and how long scaling out took."""
-    found = []
-    for scenario in report["scenarios"]:
-        name = scenario["name"]
-        for title, get, written in _NUMBERS:
-            values = [_of(run, name, get) for run in runs]
-            known = [value for value in values if value is not None]
-            # A number that this scenario never has, such as scaling out, needs no picture.
-            if known:
-                found.append(_small(name, title, values, known, written))
-    return found
+def small(report: Document, runs: Sequence[Document]) -> dict[str, list[Small]]:
+    """For each scenario of ``report``, one of each of ``NAMES``."""
+    return {
+        scenario["name"]: [
+            _small(title, [_of(run, scenario["name"], get) for run in runs], written)
+            for title, get, written in _NUMBERS
+        ]
+        for scenario in report["scenarios"]
+    }
 
 
 def _p95(scenario: Document) -> Any:
@@ -61,8 +55,9 @@ def _scale_out(scenario: Document) -> Any:
 _NUMBERS: tuple[tuple[str, Callable[[Document], Any], Callable[[float | None], str]], ...] = (
     ("p95", _p95, words.duration),
     ("requests/s", _rate, words.amount),
-    ("scale-out", _scale_out, words.duration),
+    ("time to scale out", _scale_out, words.duration),
 )
+NAMES = [name for name, _, _ in _NUMBERS]
 
 
 def _of(run: Document, name: str, get: Callable[[Document], Any]) -> float | None:
@@ -74,37 +69,38 @@ def _of(run: Document, name: str, get: Callable[[Document], Any]) -> float | Non
 
 
 def _small(
-    scenario: str,
-    title: str,
-    values: Sequence[float | None],
-    known: Sequence[float],
-    written: Callable[[float | None], str],
+    title: str, values: Sequence[float | None], written: Callable[[float | None], str]
 ) -> Small:
-    low, high = min(known), max(known)
-    span = f"{written(low)} to {written(high)} in {words.count(len(known), 'run')}"
+    known = [value for value in values if value is not None]
+    if not known:
+        return Small("", f"no {title} to show", Markup())
+    low, high = written(min(known)), written(max(known))
+    runs = words.count(len(known), "run")
+    note = f"{low} to {high} in {runs}" if low != high else f"the same in all {runs}"
     if len(known) < 2:
-        why = "nothing to compare with yet"
-        return Small(scenario, title, written(values[-1]), "", Markup(), why)
-    # From zero, so that a small change looks small.
-    top = high or 1.0
+        return Small(written(values[-1]), "nothing to compare with yet", Markup())
+    return Small(written(values[-1]), note, _picture(title, note, values, max(known) or 1.0))
+
+
+def _picture(title: str, note: str, values: Sequence[float | None], top: float) -> Markup:
     points, begun = [], False
     for n, value in enumerate(values):
         if value is None:
             begun = False
             continue
+        # From zero, so that a small change looks small.
         y = _PAD + (_HEIGHT - 2 * _PAD) * (1 - value / top)
         points.append((n + 0.5, y, "L" if begun else "M"))
         begun = True
     line = "".join(f"{word}{x} {y:.2f}" for x, y, word in points)
     dots = "".join(f"M{x} {y:.2f}h0" for x, y, _ in points[:-1])
     x, y, _ = points[-1]
-    picture = Markup(
+    return Markup(
         '<svg viewBox="0 0 {w} {h}" height="{h}" preserveAspectRatio="none" role="img" '
-        'aria-label="{title}: {span}"><path class="grid" d="M0 {base}H{w}"/>'
+        'aria-label="{title}: {note}"><path class="grid" d="M0 {base}H{w}"/>'
         '<path class="line s1 thin" d="{line}"/><path class="dots" d="{dots}"/>'
         '<path class="dot" d="M{x} {y:.2f}h0"/></svg>'
     ).format(
-        w=len(values), h=int(_HEIGHT), title=title, span=span, base=_HEIGHT - _PAD, line=line,
+        w=len(values), h=int(_HEIGHT), title=title, note=note, base=_HEIGHT - _PAD, line=line,
         dots=dots, x=x, y=y,
     )  # fmt: skip
-    return Small(scenario, title, written(values[-1]), span, picture)

@@ -38,8 +38,8 @@ def ended(report: Document) -> str:
     aside = f", {skipped} skipped" if skipped else ""
     if report["verdict"] == "interrupted":
         return (
-            f"The run was interrupted, so it has no verdict; {held} of the {judged} assertions "
-            f"that it got to held{aside}."
+            f"The run was interrupted, so it has no verdict; {held} of {judged} assertions that "
+            f"were made by then held{aside}."
         )
     if not judged:
         return f"Nothing was asserted{aside}, so the run says nothing: it is invalid."

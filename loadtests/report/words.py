@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +69,11 @@ def count(many: int, one: str, more: str | None = None) -> str:
 def listed(names: list[str]) -> str:
     """``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def glued(text: str) -> str:
+    """With no break between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=(?:%|ms|s|min|h|cores?|pods?)\b|%)", "\u00a0", text)
 
 
 def key(name: str) -> str:
