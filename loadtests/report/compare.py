@@ -28,7 +28,7 @@ def compare(a: Path, b: Path) -> str:
         ("Checks", list(_checks(before, after))),
     ):
         lines += ["", f"{title}: {'as before' if not found else ''}".rstrip().rstrip(":"), *found]
-    return "\n".join([*lines, "", *_numbers(before, after)])
+    return "\n".join(words.printable(line) for line in [*lines, "", *_numbers(before, after)])
 
 
 def _environment(before: Document, after: Document) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kindling.errors import KindlingError
-from loadtests.report import happenings, series
+from loadtests.report import happenings, series, shape
 from loadtests.report.record import EXIT_CODES, Record, Scenario, grouped
 from loadtests.samples import Samples
 from loadtests.timeline import Timeline
@@ -85,13 +85,15 @@ def read(path: Path) -> Document:
         raise KindlingError(f"there is no report at {file}") from None
     except (OSError, ValueError) as error:
         raise KindlingError(f"{file} is not a report: {error}") from None
-    if not isinstance(found, dict) or "schema" not in found or "verdict" not in found:
+    if not isinstance(found, dict) or "schema" not in found:
         raise KindlingError(f"{file} is not a report of a load test")
     if found["schema"] != SCHEMA:
         raise KindlingError(
             f"{file} has schema {found['schema']!r}, this version reads {SCHEMA}",
             next_step="run the load test again, or read it with the version that wrote it",
         )
+    if problem := shape.problem(found):
+        raise KindlingError(f"{file} is not a report of a load test: {problem}")
     return found
 
 
@@ -106,7 +108,7 @@ def _numbers(
     chosen = samples.between(begin, end)
     seconds, answered = series.waited(chosen), chosen.latency[chosen.outcome != "failed"]
     names = series.PERCENTILES
-    found = series.percentiles(seconds, list(names.values())) if len(chosen) else []
+    found = list(series.percentiles(seconds, list(names.values()))) if len(chosen) else []
     latency = dict.fromkeys(names) | {n: _rounded(v) for n, v in zip(names, found, strict=False)}
     latency["max"] = _rounded(answered.max()) if len(answered) else None
     asked, ready = (_within(c, grid, begin, end) for c in (load["asked"], replicas["ready"]))

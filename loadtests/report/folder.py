@@ -56,8 +56,9 @@ def _files(record: Record, report: Document, new: Path) -> dict[str, bytes]:
     return {
         "timeline.jsonl": timeline,
         "requests.tsv.gz": _requests(record.samples),
-        "junit.xml": junit.render(report).encode(),
-        "index.html": page.render(report, earlier).encode(),
+        # What is no text at all, half of a surrogate pair, is written as a question mark.
+        "junit.xml": junit.render(report).encode(errors="replace"),
+        "index.html": page.render(report, earlier).encode(errors="replace"),
         FILE: _json(report).encode(),
     }
 
@@ -79,7 +80,7 @@ def _requests(samples: Samples) -> bytes:
         packed.write(("\t".join(COLUMNS) + "\n").encode())
         for row in zip(*columns, strict=True):
             cells = (f"{c:.6f}" if isinstance(c, float) else _cell(str(c)) for c in row)
-            packed.write(("\t".join(cells) + "\n").encode())
+            packed.write(("\t".join(cells) + "\n").encode(errors="replace"))
     return out.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,13 +26,7 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
     charts, on = panels(report), strips.axis(report)
     runs = [*earlier, report]
     environment = dict(report["environment"])
-    loader = jinja2.FileSystemLoader(_HERE)
-    pages = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    pages.filters["glued"] = words.glued
-    return pages.get_template("page.html.j2").render(
+    return _template().render(
         report=report,
         words=words,
         marks_of=_MARKS,
@@ -52,6 +47,7 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
         alert_picture=strips.behind(report, on, 30),
         events=strips.numbered(report),
         generator=_generator(report),
+        generator_told=report["generator"]["cpu_max"] is not None,
         shortened=environment.pop(_SHORTENED, {}),
         environment=environment,
         run_verdicts=trend.verdicts(runs),
@@ -62,8 +58,23 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
     )
 
 
+@functools.cache
+def _template() -> jinja2.Template:
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    pages.filters |= {"glued": words.glued, "breakable": _breakable}
+    return pages.get_template("page.html.j2")
+
+
 def _own(name: str) -> Markup:
     return Markup((_HERE / name).read_text())  # noqa: S704  (ours, no data in it)
+
+
+def _breakable(text: str) -> Markup:
+    """Paths may be broken where they have a slash."""
+    return Markup("/<wbr>").join(words.glued(text).split("/"))
 
 
 def _data(report: Document, charts: Sequence[Panel]) -> Markup:
@@ -96,5 +107,6 @@ def _generator(report: Document) -> list[tuple[str, str]]:
         ("CPU of its busiest process", words.DASH if cpu is None else
          f"{cpu * 100:.0f} % of a core at most, {found['cpu_mean'] * 100:.0f} % on average"),
     ]  # fmt: skip
+    rows = [(name, text) for name, text in rows if not text.startswith(words.DASH)]
     about = [(words.key(name), words.value(value)) for name, value in found["about"].items()]
     return [*rows, *about]

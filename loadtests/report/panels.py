@@ -69,7 +69,7 @@ def _latency(report: Document) -> Panel:
     note += ", logarithmic" if scale.log else ""
     note += "" if slo else "; no SLO was given"
     if any(_known(report["series"]["load"]["failed"])):
-        note += "; a request that failed was never answered, so lines end where many did"
+        note += "; failed requests count as never answered"
     return Panel("latency", "Latency", note, lines, limits, scale, scales.in_one_unit(scale),
                  read=words.duration)  # fmt: skip
 
@@ -92,8 +92,9 @@ def _replicas(report: Document) -> Panel:
             lines.append(Line(key, found[key], "muted dashed", stepped=True))
     lines = [line for line in lines if _known(line.values)]
     top = max([*_known(*(line.values for line in lines)), *(limit.value for limit in limits)])
-    return Panel("replicas", "Pods", f"of Deployment {name}", lines, limits,
-                 scales.linear(top + 0.5, whole=True), words.amount, height=110)  # fmt: skip
+    scale = scales.linear(top + 0.5, most=6, whole=True)
+    return Panel("replicas", "Pods", f"of Deployment {name}", lines, limits, scale, words.amount,
+                 height=110)  # fmt: skip
 
 
 def _scaling(report: Document) -> Panel:

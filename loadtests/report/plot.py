@@ -67,7 +67,7 @@ class Panel:
         wanted = [(self._y(limit.value), "limit", limit.name) for limit in self.limits]
         for line in self.lines:
             known = [v for v in line.values if v is not None]
-            if known and line.labelled and "bad" not in line.look:
+            if known and line.labelled:
                 wanted.append((self._y(known[-1]), line.look, line.name))
         wanted.sort(key=lambda label: label[0])
         places = spread([y for y, _, _ in wanted], _LABEL_PIXELS, self.height)

@@ -128,7 +128,9 @@ def waited(samples: Samples) -> Floats:
 
 def percentiles(seconds: Floats, wanted: Sequence[int]) -> Floats:
     """Of requests that really were: none lies between two of them, as it would by default."""
-    return np.percentile(seconds, wanted, method="higher")
+    # As numpy's `method="higher"`, which takes a hundred times as long for a few numbers.
+    ranks = np.ceil(np.array(wanted) / 100 * (len(seconds) - 1)).astype(np.int64)
+    return np.sort(seconds)[ranks]
 
 
 def latency(grid: Grid, samples: Samples) -> dict[str, Column]:

@@ -36,6 +36,9 @@ def summary(
     columns = width or shutil.get_terminal_size((120, 24)).columns
     text = _Text(min(max(columns, _NARROW), _WIDE), sys.stdout.isatty() if color is None else color)
     report = document(record)
+    report["checks"] = [
+        {key: words.printable(found) for key, found in check.items()} for check in report["checks"]
+    ]
     lines = []
     for check in verdicts.checks(report):
         if check["status"] in ("failed", "invalid"):

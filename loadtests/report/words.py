@@ -71,6 +71,11 @@ def listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def printable(text: str) -> str:
+    """Without what a terminal would obey."""
+    return "".join(c if c.isprintable() or c in "\t\n" else "\ufffd" for c in text)
+
+
 def glued(text: str) -> str:
     """With no break between a number and its unit."""
     return re.sub(r"(?<=\d) (?=(?:%|ms|s|min|h|cores?|pods?)\b|%)", "\u00a0", text)

@@ -187,7 +187,7 @@ def _pods(timeline: Timeline, at: float, busy: float, ended: float) -> None:
                  if c + 6 <= second and (g is None or second < g)]  # fmt: skip
         if int(second) % 5 == 0:
             timeline.add("metrics", "cpu", at=second, values={
-                pod: round(cpu / 200 + 0.03 * np.sin(second / 7 + n), 4)
+                pod: round(cpu / 200 + 0.04 + 0.03 * np.sin(second / 7 + n), 4)
                 for n, pod in enumerate(alive)})  # fmt: skip
             timeline.add("metrics", "in_flight", at=second,
                          values={pod: round(load / ready / 9) for pod in alive})  # fmt: skip
