@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import gzip
-import io
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from loadtests.report.document import FILE, Document, document
 from loadtests.report.record import Record
 from loadtests.samples import COLUMNS, Samples
 
+_TIMELINE = "timeline.jsonl"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -39,6 +39,8 @@ def write(record: Record, folder: Path) -> Path:
             # What is linked is the old report's too, so it is never written into.
             (new / path).unlink(missing_ok=True)
             (new / path).write_bytes(content)
+        (new / _TIMELINE).unlink(missing_ok=True)
+        record.timeline.write(new / _TIMELINE)
         _swap(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -50,11 +52,7 @@ def _files(record: Record, report: Document, new: Path) -> dict[str, bytes]:
     # Of a run that was cut short, no number can be compared.
     if not record.interrupted:
         history.add(new / history.FOLDER, report)
-    with tempfile.TemporaryDirectory() as scratch:
-        record.timeline.write(Path(scratch) / "timeline")
-        timeline = (Path(scratch) / "timeline").read_bytes()
     return {
-        "timeline.jsonl": timeline,
         "requests.tsv.gz": _requests(record.samples),
         # What is no text at all, half of a surrogate pair, is written as a question mark.
         "junit.xml": junit.render(report).encode(errors="replace"),
@@ -75,17 +73,14 @@ def _is_other(one: Document, report: Document) -> bool:
 
 def _requests(samples: Samples) -> bytes:
     columns = [getattr(samples, column).tolist() for column in COLUMNS]
-    out = io.BytesIO()
-    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed:
-        packed.write(("\t".join(COLUMNS) + "\n").encode())
-        for row in zip(*columns, strict=True):
-            cells = (f"{c:.6f}" if isinstance(c, float) else _cell(str(c)) for c in row)
-            packed.write(("\t".join(cells) + "\n").encode(errors="replace"))
-    return out.getvalue()
+    lines = ["\t".join(COLUMNS)]
+    for row in zip(*columns, strict=True):
+        lines.append("\t".join(f"{c:.6f}" if isinstance(c, float) else _cell(c) for c in row))
+    return gzip.compress("\n".join([*lines, ""]).encode(errors="replace"), mtime=0)
 
 
-def _cell(text: str) -> str:
-    return text.replace("\t", " ").replace("\n", " ").replace("\r", " ")
+def _cell(value: object) -> str:
+    return " ".join(str(value).splitlines()).replace("\t", " ")
 
 
 def _link(source: str, target: str) -> str:

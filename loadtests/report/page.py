@@ -17,6 +17,7 @@ from loadtests.report.panels import panels
 from loadtests.report.plot import Panel
 
 _HERE = Path(__file__).parent
+_HOUR = 3600
 _SHORTENED = "shortened"
 _MARKS = {"passed": "✓", "failed": "✕", "invalid": "?", "interrupted": "■", "skipped": "–"}  # noqa: RUF001
 
@@ -44,7 +45,8 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
         mark_lanes=_lanes(strips.marks(report, on)),
         alert_rows=strips.alert_rows(report, on),
         lost_rows=strips.lost_rows(report, on),
-        alert_picture=strips.behind(report, on, 30),
+        alert_picture=strips.behind(report, on, 42),
+        clock_unit="h:min:s" if report["series"]["length"] * on.step >= _HOUR else "min:s",
         events=strips.numbered(report),
         generator=_generator(report),
         generator_told=report["generator"]["cpu_max"] is not None,

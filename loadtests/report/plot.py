@@ -15,6 +15,8 @@ from loadtests.report.scales import Scale
 from loadtests.report.series import Column
 
 _LABEL_PIXELS = 15
+# More cells than pixels: lines of the usual width would run into one.
+_DENSE = 1200
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,13 @@ class Panel:
                 )
             )
         return Markup(
-            '<svg viewBox="0 0 {w} {h}" height="{h}" preserveAspectRatio="none" role="img" '
-            'aria-label="{title}" data-low="{low!r}" data-high="{high!r}" data-log="{log}">'
+            '<svg class="{dense}" viewBox="0 0 {w} {h}" height="{h}" preserveAspectRatio="none" '
+            'role="img" aria-label="{title}" data-low="{low!r}" data-high="{high!r}" data-log="{log}">'
             "{behind}{parts}</svg>"
         ).format(
-            w=length, h=self.height, title=f"{self.title}. {self.note}", low=self.scale.low,
-            high=self.scale.high, log=int(self.scale.log), behind=behind,
-            parts=Markup("").join(parts),
+            dense="dense" if length > _DENSE else "", w=length, h=self.height,
+            title=f"{self.title}. {self.note}", low=self.scale.low, high=self.scale.high,
+            log=int(self.scale.log), behind=behind, parts=Markup("").join(parts),
         )  # fmt: skip
 
     def values(self) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -35,7 +35,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a strip; ``fits`` says on which pages its text has room."""
+    """A piece of a strip; ``fits`` says on which pages its text has room.
+
+    ``number`` stands in for it on the others.
+    """
 
     text: str
     left: float
@@ -43,6 +46,13 @@ class Segment:
     fits: str
     look: str = ""
     hint: str = ""
+    number: int | None = None
+
+    @property
+    def numbered(self) -> str:
+        """On which pages its number stands."""
+        others = {"both": "", "wide": "narrow", "narrow": "wide", "": "both"}
+        return others[self.fits] if self.number else ""
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,11 @@ def ticks(on: Axis) -> list[tuple[float, str, str]]:
 def scenarios(report: Document, on: Axis) -> list[Segment]:
     """Where each scenario lies on the axis."""
     return [
-        _segment(on, one["name"], one["begin"], one["end"], one["title"],
-                 "odd" if n % 2 else "even")
+        replace(
+            _segment(on, one["name"], one["begin"], one["end"], f"{one['name']}: {one['title']}",
+                     "odd" if n % 2 else "even"),
+            number=n + 1,
+        )
         for n, one in enumerate(report["scenarios"])
     ]  # fmt: skip
 

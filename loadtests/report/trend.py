@@ -73,13 +73,14 @@ def _small(
 ) -> Small:
     known = [value for value in values if value is not None]
     if not known:
-        return Small("", f"no {title} to show", Markup())
+        return Small("", "none in any run", Markup())
     low, high = written(min(known)), written(max(known))
     runs = words.count(len(known), "run")
     note = f"{low} to {high} in {runs}" if low != high else f"the same in all {runs}"
+    now = "none now" if values[-1] is None else written(values[-1])
     if len(known) < 2:
-        return Small(written(values[-1]), "nothing to compare with yet", Markup())
-    return Small(written(values[-1]), note, _picture(title, note, values, max(known) or 1.0))
+        return Small(now, "nothing to compare with yet", Markup())
+    return Small(now, note, _picture(title, note, values, max(known) or 1.0))
 
 
 def _picture(title: str, note: str, values: Sequence[float | None], top: float) -> Markup:
@@ -93,14 +94,15 @@ def _picture(title: str, note: str, values: Sequence[float | None], top: float) 
         points.append((n + 0.5, y, "L" if begun else "M"))
         begun = True
     line = "".join(f"{word}{x} {y:.2f}" for x, y, word in points)
-    dots = "".join(f"M{x} {y:.2f}h0" for x, y, _ in points[:-1])
-    x, y, _ = points[-1]
+    now = [] if values[-1] is None else points[-1:]
+    dots = "".join(f"M{x} {y:.2f}h0" for x, y, _ in points[: len(points) - len(now)])
+    dot = "".join(f"M{x} {y:.2f}h0" for x, y, _ in now)
     return Markup(
         '<svg viewBox="0 0 {w} {h}" height="{h}" preserveAspectRatio="none" role="img" '
         'aria-label="{title}: {note}"><path class="grid" d="M0 {base}H{w}"/>'
         '<path class="line s1 thin" d="{line}"/><path class="dots" d="{dots}"/>'
-        '<path class="dot" d="M{x} {y:.2f}h0"/></svg>'
+        '<path class="dot" d="{dot}"/></svg>'
     ).format(
         w=len(values), h=int(_HEIGHT), title=title, note=note, base=_HEIGHT - _PAD, line=line,
-        dots=dots, x=x, y=y,
+        dots=dots, dot=dot,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from loadtests.report import words
 from loadtests.report.document import Document
 
+_MOST_NAMES = 6
 # What is shown first: what did not pass.
 ORDER = {"failed": 0, "invalid": 1, "skipped": 2, "passed": 3}
 
@@ -25,7 +26,8 @@ def tested(report: Document) -> str:
     sent = words.count(totals["requests"], "request")
     rates = [rate for rate in report["series"]["load"]["achieved"] if rate is not None]
     peak = f", up to {words.amount(max(rates))} answers a second" if any(rates) else ""
-    through = f"{words.count(len(names), 'scenario')} ({words.listed(names)})"
+    through = words.count(len(names), "scenario")
+    through += f" ({words.listed(names)})" if len(names) <= _MOST_NAMES else ""
     return f"{what} went through {through} in {long}: {sent}{peak}."
 
 

@@ -78,7 +78,8 @@ def printable(text: str) -> str:
 
 def glued(text: str) -> str:
     """With no break between a number and its unit."""
-    return re.sub(r"(?<=\d) (?=(?:%|ms|s|min|h|cores?|pods?)\b|%)", "\u00a0", text)
+    found = re.sub(r"(?<=\d) (?=(?:ms|s|min|h|cores?|pods?)\b|%)", "\u00a0", text)
+    return re.sub(r"(?<=\d\u00a0(?:min)) (?=\d)|(?<=\d\u00a0h) (?=\d)", "\u00a0", found)
 
 
 def key(name: str) -> str:

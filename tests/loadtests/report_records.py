@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,12 @@ _PODS = [f"serving-7d9f8b6c5-{end}" for end in ("x2x9k", "m4tqz", "bb7wd", "9hcf
 
 def passed(at: float = STARTED, slower: float = 1.0) -> Record:
     """A run of four scenarios in which all holds."""
+    record = _passed(at, slower)
+    return dataclasses.replace(record, timeline=Timeline(record.timeline))
+
+
+@functools.cache
+def _passed(at: float, slower: float) -> Record:
     timeline = Timeline()
     rng = np.random.default_rng(7)
     scenarios, now = [], at + 2
