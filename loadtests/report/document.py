@@ -117,7 +117,7 @@ def _numbers(
         "failed": int((chosen.outcome == "failed").sum()),
         "wrong": int((chosen.outcome == "wrong").sum()),
         "requests_per_second": round(len(chosen) / (end - begin), 3) if end > begin else None,
-        "asked_per_second": round(sum(asked) / len(asked), 3) if asked else None,
+        "asked_per_second": round(sum(asked) / len(asked), 3) if any(asked) else None,
         "latency": latency,
         "replicas": {
             "min": min(ready, default=None),

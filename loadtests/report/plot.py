@@ -105,8 +105,8 @@ class Panel:
             )
         return Markup(
             '<svg class="{dense}" viewBox="0 0 {w} {h}" height="{h}" preserveAspectRatio="none" '
-            'role="img" aria-label="{title}" data-low="{low!r}" data-high="{high!r}" data-log="{log}">'
-            "{behind}{parts}</svg>"
+            'role="img" aria-label="{title}" data-low="{low!r}" data-high="{high!r}" '
+            'data-log="{log}">{behind}{parts}</svg>'
         ).format(
             dense="dense" if length > _DENSE else "", w=length, h=self.height,
             title=f"{self.title}. {self.note}", low=self.scale.low, high=self.scale.high,
