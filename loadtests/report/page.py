@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from loadtests.report import strips, trend, verdicts, words
+from loadtests.report import marks, strips, trend, verdicts, words
 from loadtests.report.document import Document
 from loadtests.report.panels import panels
 from loadtests.report.plot import Panel
@@ -25,7 +25,7 @@ _MARKS = {"passed": "✓", "failed": "✕", "invalid": "?", "interrupted": "■"
 def render(report: Document, earlier: Sequence[Document] = ()) -> str:
     """The page of ``report``, with what became of ``earlier`` runs."""
     charts, on = panels(report), strips.axis(report)
-    runs = [*earlier, report]
+    placed, runs = marks.marks(report, on), [*earlier, report]
     environment = dict(report["environment"])
     return _template().render(
         report=report,
@@ -41,13 +41,13 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
         ticks=strips.ticks(on),
         scenario_strip=strips.scenarios(report, on),
         stage_strip=strips.stages(report, on),
-        marks=strips.marks(report, on),
-        mark_lanes=_lanes(strips.marks(report, on)),
+        marks=placed,
+        mark_lanes=_lanes(placed),
         alert_rows=strips.alert_rows(report, on),
         lost_rows=strips.lost_rows(report, on),
         alert_picture=strips.behind(report, on, 42),
         clock_unit="h:min:s" if report["series"]["length"] * on.step >= _HOUR else "min:s",
-        events=strips.numbered(report),
+        events=marks.numbered(report),
         generator=_generator(report),
         generator_told=report["generator"]["cpu_max"] is not None,
         shortened=environment.pop(_SHORTENED, {}),
@@ -92,9 +92,9 @@ def _data(report: Document, charts: Sequence[Panel]) -> Markup:
     return Markup(text)  # noqa: S704  (no markup is left in it)
 
 
-def _lanes(marks: Sequence[strips.Mark]) -> tuple[int, int]:
-    return (max((m.wide for m in marks), default=-1) + 1,
-            max((m.narrow for m in marks), default=-1) + 1)  # fmt: skip
+def _lanes(placed: Sequence[marks.Mark]) -> tuple[int, int]:
+    return (max((mark.wide for mark in placed), default=-1) + 1,
+            max((mark.narrow for mark in placed), default=-1) + 1)  # fmt: skip
 
 
 def _generator(report: Document) -> list[tuple[str, str]]:

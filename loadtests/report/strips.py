@@ -1,9 +1,8 @@
-"""What stands above and below the charts on their time axis: scenarios, stages, alerts, marks."""
+"""What stands above and below the charts on their time axis: scenarios, stages, alerts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from markupsafe import Markup
 
@@ -13,9 +12,7 @@ from loadtests.report.document import Document
 # Widths of the axis that the page is laid out for, in pixels: on a wide page, and on a narrow
 # one or paper. What is placed by them is placed once for each.
 WIDE, NARROW = 880.0, 470.0
-_CHARACTER = 6.6
-_BADGE = 22.0
-_MOST_LANES = 5
+CHARACTER = 6.6
 
 
 @dataclass(frozen=True)
@@ -53,20 +50,6 @@ class Segment:
         """On which pages its number stands."""
         others = {"both": "", "wide": "narrow", "narrow": "wide", "": "both"}
         return others[self.fits] if self.number else ""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A numbered event, in a lane of the wide page and in one of the narrow page."""
-
-    number: int
-    text: str
-    left: float
-    wide: int
-    narrow: int
-    flipped: bool
-    labelled: bool
-    hint: str
 
 
 def axis(report: Document) -> Axis:
@@ -114,61 +97,10 @@ def _segment(
     on: Axis, text: str, begin: float, end: float, hint: str, look: str = ""
 ) -> Segment:  # fmt: skip
     left, width = on.percent(begin), round(on.percent(end) - on.percent(begin), 3)
-    needed = len(text) * _CHARACTER + 10
+    needed = len(text) * CHARACTER + 10
     fits = [name for name, room in (("wide", WIDE), ("narrow", NARROW)) if
             needed <= width / 100 * room]  # fmt: skip
     return Segment(text, left, width, "both" if len(fits) == 2 else "".join(fits), look, hint)
-
-
-def marks(report: Document, on: Axis) -> list[Mark]:
-    """The events to mark, none of whose labels lies on another's."""
-    events = [(n, e) for n, e in enumerate(numbered(report)) if e["marked"]]
-    wide, narrow = _Lanes(WIDE), _Lanes(NARROW)
-    found = []
-    for number, (_, event) in enumerate(events, 1):
-        left = on.percent(event["time"])
-        text = event["label"]
-        needed = _BADGE + len(text) * _CHARACTER + 6
-        # Near the right end the text goes to the left of its mark.
-        flipped = left / 100 * WIDE + needed > WIDE
-        lane = wide.place(left, needed, flipped, _MOST_LANES)
-        labelled = lane is not None
-        if lane is None:
-            lane = wide.place(left, _BADGE, False, 99) or 0
-        small = narrow.place(left, _BADGE, False, 99) or 0
-        hint = f"{words.clock(event['time'] - on.start)}  {event['text']}"
-        found.append(Mark(number, text, left, lane, small, flipped, labelled, hint))
-    return found
-
-
-def numbered(report: Document) -> list[dict[str, Any]]:
-    """The events, each with its mark's number or ``None``."""
-    number, found = 0, []
-    for event in report["events"]:
-        number += bool(event["marked"])
-        found.append({**event, "number": number if event["marked"] else None})
-    return found
-
-
-class _Lanes:
-    """Rows of intervals that do not touch each other."""
-
-    def __init__(self, room: float) -> None:
-        self._room = room
-        self._rows: list[list[tuple[float, float]]] = []
-
-    def place(self, percent: float, width: float, flipped: bool, most: int) -> int | None:
-        at = percent / 100 * self._room
-        half = _BADGE / 2
-        a, b = (at + half - width, at + half) if flipped else (at - half, at - half + width)
-        for n, row in enumerate(self._rows):
-            if all(b + 2 <= left or a >= right + 2 for left, right in row):
-                row.append((a, b))
-                return n
-        if len(self._rows) >= most:
-            return None
-        self._rows.append([(a, b)])
-        return len(self._rows) - 1
 
 
 @dataclass(frozen=True)

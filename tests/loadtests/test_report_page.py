@@ -14,9 +14,10 @@ import report_records as records
 from loadtests.checks import Check
 from loadtests.report import Record, Scenario, page
 from loadtests.report.document import document
+from loadtests.report.marks import marks
 from loadtests.report.panels import panels
 from loadtests.report.plot import spread
-from loadtests.report.strips import WIDE, axis, marks
+from loadtests.report.strips import WIDE, axis
 from loadtests.timeline import Timeline
 
 ALL = [records.passed, records.failed, records.invalid, records.interrupted, records.empty]
