@@ -77,8 +77,9 @@ def _numbers(before: Document, after: Document) -> list[str]:
             only = ("", "only here") if name in new else ("only here", "")
             rows.append((name, "", *only, "", ""))
             continue
-        for number, (a, written) in _key_numbers(old[name]).items():
-            b = _key_numbers(new[name]).get(number, (None, written))[0]
+        known, now = _key_numbers(old[name]), _key_numbers(new[name])
+        for number, (_, written) in {**known, **now}.items():
+            a, b = (found.get(number, (None,))[0] for found in (known, now))
             rows.append((name, number, written(a), written(b), *_ratio(a, b)))
     if len(rows) == 1:
         return ["Numbers: neither report has a scenario"]
@@ -101,13 +102,18 @@ def _key_numbers(
         "failed": (scenario["failed"], words.amount),
         "wrong": (scenario["wrong"], words.amount),
         "requests/s": (scenario["requests_per_second"], words.amount),
-        **{name: (latency[name], words.duration) for name in ("p50", "p95", "p99", "max")},
+        **{name: (latency[name], _answer) for name in ("p50", "p95", "p99", "max")},
         "most ready pods": (scenario["replicas"]["max"], words.amount),
     }
     for name, value in scenario["numbers"].items():
         written = words.duration if name.endswith("_seconds") else words.amount
         found[words.named(name)] = (value, written)
     return {name: pair for name, pair in found.items() if pair[0] is not None}
+
+
+def _answer(seconds: float | None) -> str:
+    # What failed was never answered, so a percentile may be of no answer.
+    return "no answer" if seconds is None else words.duration(seconds)
 
 
 def _ratio(a: float | None, b: float | None) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pytest
 import report_records as records
 
 from kindling.errors import KindlingError
-from loadtests.report import Record, compare, write
+from loadtests.report import Record, compare, words, write
 
 
 def made(record: Record, folder: Path) -> Path:
@@ -42,9 +42,20 @@ def test_it_tells_checks_environment_and_numbers_that_changed(tmp_path: Path) ->
     rows = {tuple(line.split()[:2]): line.split()[2:] for line in text.splitlines() if "  " in line}
     assert rows["rollout", "failed"][:2] == ["0", "74"]
     assert rows["scale-out", "p95"][-1] == "more"
+    assert "no answer" in " ".join(rows["rollout", "p95"])
     old, new = (json.loads((f / "report.json").read_text())["scenarios"][1] for f in (a, b))
     ratio = new["latency"]["p95"] / old["latency"]["p95"]
     assert f"{ratio:.2f}" in rows["scale-out", "p95"]
+
+
+def test_a_number_that_only_the_second_has_is_told(tmp_path: Path) -> None:
+    record = records.passed()
+    first = dataclasses.replace(record.scenarios[0], numbers={"resolve_seconds": 41.0})
+    a = made(record, tmp_path / "a")
+    changed = dataclasses.replace(record, scenarios=[first, *record.scenarios[1:]])
+    b = made(changed, tmp_path / "b")
+    rows = [line.split() for line in compare(a, b).splitlines()]
+    assert ["baseline", "resolve", words.DASH, "41", "s", "changed"] in rows
 
 
 def test_scenarios_of_one_report_only(tmp_path: Path) -> None:
