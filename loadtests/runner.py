@@ -72,13 +72,18 @@ class _Process:
         self._turns.begin(begin)
         reports = gevent.spawn(self._report, begin)
         stages = gevent.spawn(self._tell_stages, begin)
-        over = gevent.spawn(self._runner.user_greenlets.join)
+        over = gevent.spawn(self._until_over, begin + total)
         gevent.wait([over, self._stop], max(0.0, begin - time.time()) + total + GRACE_SECONDS, 1)
         self._runner.quit()
         if not self._stop.is_set():
             self._turns.unsent()
-        gevent.killall([reports, stages])
+        gevent.killall([reports, stages, over])
         self._rows.close()
+
+    def _until_over(self, end: float) -> None:
+        self._runner.user_greenlets.join()
+        # Users are done when the last request is; the last stage may be later.
+        gevent.sleep(max(0.0, end - time.time()))
 
     def _listen(self) -> None:
         with FileObject(0, "r", closefd=False) as told:
@@ -139,7 +144,7 @@ class _Process:
                 open_stage = None
         finally:
             if open_stage:
-                _say_stage(open_stage, "end", time.time())
+                _say_stage(open_stage, "end", min(at, time.time()))
 
 
 def main(argv: list[str]) -> int:

@@ -13,13 +13,14 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from loadtests import stages as arithmetic
+from loadtests.alarm import Alarm
 from loadtests.stages import Stage
 
 if TYPE_CHECKING:
     from loadtests.users.service import Answer
 
 # A request that a free user sends later than this is late by the fault of the generator.
-LATE = 0.02
+LATE = 0.1
 
 
 @dataclass
@@ -47,6 +48,7 @@ class _Running:
     arrivals: Iterator[float]
     # Whoever holds it waits for the next arrival; the others wait for it, in the order they came.
     next: BoundedSemaphore = field(default_factory=BoundedSemaphore)
+    alarm: Alarm = field(default_factory=Alarm)
 
     @property
     def end(self) -> float:
@@ -120,7 +122,7 @@ class Turns:
                 intended = next(running.arrivals, None)
                 if intended is None:
                     return
-                _sleep_until(intended)
+                running.alarm.sleep_until(intended)
             yield Turn(self, intended, held=free > intended)
 
     def _closed(self, running: _Running) -> Iterator[Turn]:
