@@ -239,8 +239,8 @@ def ui(target_url: str, folder: Path, *, port: int = UI_PORT, data: Data | None 
 def _tell(process: subprocess.Popen[str], words: str) -> None:
     assert process.stdin
     try:
-        process.stdin.write(words + "\n")
-        process.stdin.flush()
+        # Past its buffer, which would try again when it is closed.
+        os.write(process.stdin.fileno(), f"{words}\n".encode())
     except (OSError, ValueError):
         # It has ended already.
         return

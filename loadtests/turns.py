@@ -110,7 +110,7 @@ class Turns:
         for running in self._stages:
             for intended in running.arrivals:
                 if intended < now:
-                    self._write(intended, now, now, "none", 0, "failed", "not sent")
+                    self._write(intended, now, now, "unsent", 0, "failed", "not sent")
                     self.counts.failed += 1
                     number += 1
         return number
