@@ -66,9 +66,8 @@ class Judge:
         labels = [_label(prediction) for prediction in predictions]
         known = self._data.labels_of.get(version)
         if known is not None:
-            expected = [known[row] for row in rows]
-            fits = all(e in (None, label) for e, label in zip(expected, labels, strict=True))
-            _demand(fits, "label")
+            for row, label in zip(rows, labels, strict=True):
+                _demand(known[row] in (None, label), "label")
             return
         tally = self._labels.setdefault(version, _Tally())
         for row, label in zip(rows, labels, strict=True):
@@ -187,8 +186,9 @@ def _label(prediction: Any) -> int:
     _demand(isinstance(prediction, dict), "prediction")
     label, probabilities = prediction.get("label"), prediction.get("probabilities")
     _demand(isinstance(probabilities, list) and len(probabilities) == CLASSES, "probabilities")
-    _demand(all(type(one) in (int, float) and one >= 0 for one in probabilities), "probabilities")
-    _demand(abs(sum(probabilities) - 1) < _ROUNDING, "probabilities")
+    _demand(set(map(type, probabilities)) <= {int, float}, "probabilities")
+    fits = min(probabilities) >= 0 and abs(sum(probabilities) - 1) < _ROUNDING
+    _demand(fits, "probabilities")
     _demand(type(label) is int and 0 <= label < CLASSES, "prediction")
     _demand(probabilities[label] == max(probabilities), "argmax")
     found: int = label

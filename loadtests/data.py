@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -68,8 +69,18 @@ class Data:
 
     def request(self, rows: Sequence[int]) -> bytes:
         """The body of a prediction for these rows."""
-        instances = [self.rows[row] for row in rows]
-        return json.dumps({"model": CLASSIFIER, "instances": instances}).encode()
+        written = ",".join([self._written[row] for row in rows])
+        return f'{{"model": "{CLASSIFIER}", "instances": [{written}]}}'.encode()
+
+    @cached_property
+    def requests(self) -> list[bytes]:
+        """The bodies of requests for streams that go on from the prompts."""
+        return [prompt.request() for prompt in self.prompts]
+
+    @cached_property
+    def _written(self) -> list[str]:
+        # Writing them down anew for each request would cost more than sending it.
+        return [json.dumps(row) for row in self.rows]
 
     def write(self, file: Path) -> None:
         """Write it all as JSON."""

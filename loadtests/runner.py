@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from loadtests.users.service import REQUEST_SECONDS
 # For what is under way at the end: each gets its answer, or the bound of a request.
 GRACE_SECONDS = REQUEST_SECONDS + 2
 _REPORT_SECONDS = 1.0
+_PRIORITY = -10
 
 
 class _Process:
@@ -150,6 +152,9 @@ class _Process:
 def main(argv: list[str]) -> int:
     """Run one order."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    with suppress(OSError):
+        # It shares the machine with what it loads, and must not be what is kept waiting.
+        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
     (file,) = argv
     _Process(json.loads(Path(file).read_text())).run()
     return 0

@@ -49,6 +49,8 @@ class _Running:
     # Whoever holds it waits for the next arrival; the others wait for it, in the order they came.
     next: BoundedSemaphore = field(default_factory=BoundedSemaphore)
     alarm: Alarm = field(default_factory=Alarm)
+    # Since when each user is free that waits for a turn, in the order in which they became so.
+    free: dict[int, float] = field(default_factory=dict)
 
     @property
     def end(self) -> float:
@@ -102,7 +104,7 @@ class Turns:
             elif running.stage.rate is None:
                 yield from self._closed(running)
             else:
-                yield from self._open(running)
+                yield from self._open(running, number)
 
     def unsent(self) -> int:
         """Write down as failed what was to be sent and never was, for no user became free."""
@@ -115,15 +117,18 @@ class Turns:
                     number += 1
         return number
 
-    def _open(self, running: _Running) -> Iterator[Turn]:
+    def _open(self, running: _Running, user: int) -> Iterator[Turn]:
         while True:
-            free = time.time()
+            running.free[user] = time.time()
             with running.next:
+                first = next(iter(running.free.values()))
                 intended = next(running.arrivals, None)
                 if intended is None:
                     return
                 running.alarm.sleep_until(intended)
-            yield Turn(self, intended, held=free > intended)
+                del running.free[user]
+            # Whoever takes it need not be the one that was free first.
+            yield Turn(self, intended, held=first > intended)
 
     def _closed(self, running: _Running) -> Iterator[Turn]:
         _sleep_until(running.begin)

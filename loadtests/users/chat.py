@@ -13,7 +13,7 @@ def chat(user: ServiceUser) -> Answer:
     """Ask for a stream that goes on from a text that no model was trained on, and read it all."""
     prompt = user.draws.prompt()
     judge = partial(user.judge.stream, prompt=prompt)
-    return user.send("chat", "/v1/chat/completions", user.data.prompts[prompt].request(), judge)
+    return user.send("chat", "/v1/chat/completions", user.data.requests[prompt], judge)
 
 
 class ChatUser(ServiceUser):
