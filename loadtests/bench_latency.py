@@ -93,7 +93,6 @@ def _compare(load: Load, vegeta: Path | None) -> int:
         log, cache = folder / "service.log", keep_model(folder)
         with serving(log, cache, ["-m", "service"], settings) as service:
             ours = _ours(service, load, folder)
-            ours.tell("ours")
             theirs = _theirs(service, load, folder, vegeta) if vegeta else None
     floor = ours.stall - load.seconds / 100
     ratio = ours.p99 / floor
@@ -116,13 +115,15 @@ def _ours(service: Service, load: Load, folder: Path) -> Measured:
     with Generator.start(url, stages, mix, folder / "ours", timeline) as generator:
         stalled = _stall(service, load, generator.begin)
         generator.wait()
-    if problems := sustained(timeline, stages):
-        raise KindlingError(f"the load was not what was asked for: {'; '.join(problems)}")
     cpu = sum(m.fields["cpu"] * m.fields["seconds"] for m in timeline.of("load"))
     samples = generator.samples()
     if wrong := len(samples) - int((samples.outcome == "ok").sum()):
         raise KindlingError(f"{wrong} of {len(samples)} requests had no right answer")
-    return Measured(samples.latency, stalled, cpu)
+    measured = Measured(samples.latency, stalled, cpu)
+    measured.tell("ours")
+    if problems := sustained(timeline, stages):
+        raise KindlingError(f"the load was not what was asked for: {'; '.join(problems)}")
+    return measured
 
 
 def _theirs(service: Service, load: Load, folder: Path, vegeta: Path) -> Measured:
