@@ -90,6 +90,12 @@ def alerts(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def loadtest(session: nox.Session) -> None:
+    """Load that must scale the service and fire an alert, with a verdict and a report."""
+    _module(session, "loadtest", "loadtests", *session.posargs)
+
+
+@nox.session(default=False)
 def password(session: nox.Session) -> None:
     """Print the password of the user `admin` for MLflow, or `-- grafana` for Grafana."""
     _module(session, "up", "kindling.registry_access", *session.posargs)

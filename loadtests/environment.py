@@ -23,6 +23,10 @@ _MINIMUM = "kindling.dev/minimum-before"
 _KINDS = "deployments.apps,horizontalpodautoscalers.autoscaling"
 
 
+class NoAutoscalerError(KindlingError):
+    """All is there but what would scale it."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """The cluster under test, and where its parts answer."""
@@ -66,7 +70,10 @@ class Probes:
 
 
 def find(variables: Settings, probes: Probes | None = None) -> Environment:
-    """The cluster of the inventory. Raises KindlingError naming all that it lacks."""
+    """The cluster of the inventory.
+
+    Raises KindlingError naming all that it lacks, NoAutoscalerError if that is its autoscaler.
+    """
     probes, name = probes or Probes(), variables.cluster_name
     known = probes.known(name)
     if not known.get("complete", True):
@@ -89,6 +96,8 @@ def find(variables: Settings, probes: Probes | None = None) -> Environment:
             f"the cluster {name} is not all there: {'; '.join(lacks)}",
             next_step="nox -s status, then nox -s cluster-up",
         )
+    if missing := _lacks_autoscaler(objects, namespace):
+        raise NoAutoscalerError(missing, next_step="nox -s status, then nox -s cluster-up")
     hpa = objects["HorizontalPodAutoscaler", DEPLOYMENT]
     receives = probes.receiver(kubectl) is not None
     return Environment(
@@ -181,13 +190,20 @@ def _lacks_pods(objects: Mapping[tuple[str, str], Any], namespace: str) -> list[
         ready = deployment.get("status", {}).get("readyReplicas", 0)
         if ready < least:
             lacks.append(f"{what} has {ready} of {least} pods ready")
+    return lacks
+
+
+def _lacks_autoscaler(objects: Mapping[tuple[str, str], Any], namespace: str) -> str:
+    """Why nothing would scale, or empty."""
+    what = f"{namespace}/{DEPLOYMENT}"
+    hpa = objects.get(("HorizontalPodAutoscaler", DEPLOYMENT))
     if hpa is None:
-        return [*lacks, f"there is no HorizontalPodAutoscaler {what}"]
+        return f"there is no HorizontalPodAutoscaler {what}"
     conditions = {one["type"]: one for one in hpa.get("status", {}).get("conditions", [])}
     active = conditions.get("ScalingActive", {})
     if active.get("status") != "True":
-        lacks.append(f"the autoscaler {what} does not scale: {active.get('message', 'no word')}")
-    return lacks
+        return f"the autoscaler {what} does not scale: {active.get('message', 'no word')}"
+    return ""
 
 
 def _is_ready(answer: Mapping[str, Any] | None) -> bool:

@@ -38,8 +38,8 @@ class Samples:
         """Seconds from when each was to be sent to the end of its answer."""
         return self.ended - self.intended
 
-    def where(self, chosen: NDArray[np.bool_]) -> Samples:
-        """Those that are chosen by an array of n truth values."""
+    def where(self, chosen: NDArray[Any]) -> Samples:
+        """Those that an array chooses, of n truth values or of positions."""
         return Samples(*(getattr(self, column)[chosen] for column in COLUMNS))
 
     def between(self, begin: float, end: float) -> Samples:
@@ -52,6 +52,14 @@ class Samples:
         columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
         kinds = (float, float, float, str, int, str, str)
         return cls(*(np.array(c, dtype=kind) for c, kind in zip(columns, kinds, strict=True)))
+
+    @classmethod
+    def join(cls, parts: Sequence[Samples]) -> Samples:
+        """Those of all parts, in order of ``intended``."""
+        if not parts:
+            return cls.of([])
+        whole = cls(*(np.concatenate([getattr(p, column) for p in parts]) for column in COLUMNS))
+        return whole.where(np.argsort(whole.intended, kind="stable"))
 
     @classmethod
     def read(cls, files: Sequence[Path]) -> Samples:

@@ -40,6 +40,12 @@ class Timeline:
             self._moments.append(moment)
         return moment
 
+    def extend(self, moments: Iterable[Moment]) -> None:
+        """Add what was seen by others."""
+        found = list(moments)
+        with self._lock:
+            self._moments.extend(found)
+
     def of(
         self,
         source: Source,

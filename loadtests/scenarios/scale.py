@@ -1,0 +1,132 @@
+"""More load than one pod can take, then less again: pods come and go, and nobody is turned away."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from loadtests.checks import Check
+from loadtests.environment import wait_at_minimum
+from loadtests.judge import requests, scaling
+from loadtests.judge.first_pod import first_new_pod
+from loadtests.judge.requests import Window
+from loadtests.judge.seen import stage
+from loadtests.load import Mix, Stage
+from loadtests.loadtest import LoadTest
+from loadtests.scenarios.scenario import Scenario
+
+# How many pods are wanted, where the autoscaler may have so many.
+_PODS = 4
+# So much more than the pods want in flight is under way at once.
+_BEYOND = 1.25
+_USUAL_TARGET = 4.0
+_IN_FLIGHT = "http_requests_in_flight"
+# Of what the pods answered under more load than they take, what they are asked for then.
+_STEADY_SHARE = 0.6
+_BASE_SECONDS, _STEP_SECONDS, _STEADY_SECONDS = 12.0, 70.0, 30.0
+_BASE_RATE = 2.0
+_SETTLE_SECONDS = 5.0
+_OUT_SECONDS = 45.0
+_SCHEDULE_SECONDS = 10.0
+_P95_SECONDS = 0.5
+_LEAST_EFFICIENCY = 0.4
+_POOLS = frozenset({"cpu"})
+# Larger than what a page asks for: so the pods are busy before the generator is.
+_MIX = Mix(predict=0.7, chat=0.3, batches=((8, 0.5), (32, 0.3), (64, 0.2)))
+
+
+def _run(test: LoadTest) -> list[Check]:
+    environment, described = test.cluster
+    wanted = max(environment.minimum + 1, min(environment.maximum, _PODS))
+    users = round(wanted * _target(described.about) * _BEYOND)
+    wait_at_minimum(environment)
+    test.say(f"{users} users at once: {wanted} pods are wanted")
+    test.drive(
+        [
+            Stage("base", _BASE_SECONDS, _BASE_RATE, users),
+            Stage("step", _STEP_SECONDS, None, users),
+        ],
+        _MIX,
+    )
+    full = requests.steady(test.timeline, stage_name="step", wanted=wanted, settle=_SETTLE_SECONDS)
+    samples = test.samples
+    answered = requests.answered_rate(samples, full) if not full.missing else _BASE_RATE
+    rate = max(_BASE_RATE, round(answered * _STEADY_SHARE, 1))
+    within = scaling.scale_in_bound(
+        stabilization=described.intervals.stabilization,
+        control_loop=described.intervals.control_loop or 15.0,
+        scrape=described.intervals.scrape,
+    )
+    test.say(f"{rate:g} requests/s, whatever is answered; then {_BASE_RATE:g}")
+    with test.load(
+        [
+            Stage("steady", _STEADY_SECONDS, rate, users * 2),
+            Stage("less", within + _SCHEDULE_SECONDS, _BASE_RATE, users),
+        ],
+        _MIX,
+    ) as generator:
+        test.wait("the load's end", lambda: not generator.running, seconds=within + 120)
+    wait_at_minimum(environment)
+    return _judge(test, wanted, full, rate, within)
+
+
+def _judge(test: LoadTest, wanted: int, full: Window, rate: float, within: float) -> list[Check]:
+    timeline, samples, name = test.timeline, test.samples, SCENARIO.name
+    alone = _alone(test)
+    steady = requests.steady(timeline, stage_name="steady", wanted=wanted, settle=2.0)
+    first = first_new_pod(timeline, "step")
+    if first is not None:
+        test.numbers["scale_out_seconds"] = round(first, 2)
+    if not full.missing:
+        test.numbers["answers_per_second"] = round(requests.answered_rate(samples, full), 1)
+    return list(
+        chain(
+            scaling.scaled_out(
+                timeline, scenario=name, stage_name="step", wanted=wanted, within=_OUT_SECONDS
+            ),
+            [
+                scaling.within_maximum(timeline, scenario=name),
+                scaling.on_pools(timeline, scenario=name, pools=_POOLS),
+                scaling.scheduled(timeline, scenario=name, within=_SCHEDULE_SECONDS),
+                scaling.not_restarted(timeline, scenario=name),
+                requests.none_failed(samples, scenario=name),
+                requests.none_wrong(samples, scenario=name),
+                requests.latency(samples, steady, scenario=name, slo=_P95_SECONDS),
+                requests.achieved(samples, steady, scenario=name, asked=rate),
+                requests.efficiency(
+                    samples, alone, full, scenario=name, at_least=_LEAST_EFFICIENCY
+                ),
+                scaling.scaled_in(
+                    timeline, scenario=name, stage_name="steady",
+                    wanted=test.cluster[0].minimum, within=within,
+                ),
+                scaling.at_minimum(timeline, scenario=name),
+            ],
+        )
+    )  # fmt: skip
+
+
+def _alone(test: LoadTest) -> Window:
+    """While the load was there already, and the new pods were not."""
+    step, first = stage(test.timeline, "step"), first_new_pod(test.timeline, "step")
+    if step is None or first is None:
+        return Window(0, 0, 1, "no pod was added")
+    return Window(step.begin + 1.0, step.begin + first, test.cluster[0].minimum)
+
+
+def _target(about: object) -> float:
+    """Requests in flight per pod that the autoscaler aims at."""
+    assert isinstance(about, dict)
+    for metric in about["autoscaler"]["metrics"]:
+        pods = metric.get("pods", {})
+        if pods.get("metric", {}).get("name") == _IN_FLIGHT:
+            return float(pods["target"]["averageValue"])
+    return _USUAL_TARGET
+
+
+SCENARIO = Scenario(
+    "scale",
+    "Scaling",
+    "More requests at once than one pod is to have, then as many as the pods can take, then few: "
+    "pods are added, share the load, and are taken away again, and no request fails.",
+    _run,
+)
