@@ -116,10 +116,13 @@ def kind_config(
     withheld_capabilities: bool,
     simulate_gpus: bool = False,
     registry_hosts: Path | None = None,
+    autoscaler_period: str = "",
 ) -> str:
     """Kind's configuration as YAML; patches only for traits that the machine has.
 
     ``registry_hosts`` is a folder that tells containerd where to pull from; see ``write_mirror``.
+    ``autoscaler_period`` is the time between two looks of a HorizontalPodAutoscaler at its metrics;
+    empty means Kubernetes' own.
     """
     kubelet: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -138,8 +141,15 @@ def kind_config(
     if simulate_gpus and any(pool.get("gpus") for pool in pools):
         # What a plugin registers shows with the node's next status: in two seconds, not ten.
         kubelet["nodeStatusUpdateFrequency"] = "2s"
-    if len(kubelet) > 2:
-        config["kubeadmConfigPatches"] = [yaml.safe_dump(kubelet, sort_keys=False)]
+    patches = [kubelet] if len(kubelet) > 2 else []
+    if autoscaler_period:
+        # Without an apiVersion kind adds the flag to its own, whatever kubeadm's version.
+        flags = {"horizontal-pod-autoscaler-sync-period": autoscaler_period}
+        patches.append({"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": flags}})
+    if patches:
+        config["kubeadmConfigPatches"] = [
+            yaml.safe_dump(patch, sort_keys=False) for patch in patches
+        ]
     mappings = [
         {
             "containerPort": _NODE_PORTS[service],

@@ -30,13 +30,14 @@ class Wanted:
     tools: Mapping[str, str]
     about: Mapping[str, Any]
     mirror: str = ""
+    autoscaler_period: str = ""
 
 
 def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
     """Make sure that the cluster runs. The result is that of the ``kind_cluster`` module.
 
     Raises KindlingError when a cluster of that name is not ours, is in another engine, or was made
-    from other pools, ports or GPUs.
+    from other pools, ports, GPUs or period of autoscaling.
     """
     name = wanted.name
     found, known = cluster.nodes(engine, name), cluster.facts(name)
@@ -185,6 +186,11 @@ def _refuse_changed(
         ("node pools are", list(wanted.pools), known["node_pools"]),
         ("ports are", dict(wanted.ports), known["wanted_ports"]),
         ("gpu_mode is", wanted.about["gpu_mode"], known["gpu_mode"]),
+        (
+            "cluster_autoscaler_period is",
+            wanted.autoscaler_period,
+            known.get("autoscaler_period", ""),
+        ),
     ):
         if now != then:
             raise KindlingError(
@@ -242,6 +248,7 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         "node_pools": list(wanted.pools),
         "ports": ports,
         "wanted_ports": dict(wanted.ports),
+        "autoscaler_period": wanted.autoscaler_period,
         "own_network": own_network,
         "tools": dict(wanted.tools),
         **wanted.about,
@@ -263,6 +270,7 @@ def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
         withheld_capabilities=cluster.withheld_capabilities(),
         simulate_gpus=wanted.about["gpu_mode"] == "simulated",
         registry_hosts=registry_hosts,
+        autoscaler_period=wanted.autoscaler_period,
     )
     for left in ("kind.kubeconfig", "kind.kubeconfig.lock"):
         (paths.state_dir(name) / left).unlink(missing_ok=True)

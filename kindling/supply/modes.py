@@ -23,8 +23,8 @@ from kindling.supply.versions import Pinned, Versions
 MODES = ("auto", "bundle", "mirror", "registry", "packages")
 _IMAGES_OF_CHARTS = (
     "service", "mlflow", "postgres", "postgres-exporter", "metrics-server", "prometheus",
-    "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics", "gpu-device-plugin",
-    "drift", "dashboards",
+    "prometheus-adapter", "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics",
+    "gpu-device-plugin", "drift", "dashboards",
 )  # fmt: skip
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"

@@ -122,13 +122,15 @@ class Programs:
             "etcd": "go.etcd.io/etcd/server/v3",
             "coredns": "./cmd/coredns",
             "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+            "prometheus-adapter": "./cmd/prometheus-adapter",
             "local-path-provisioner": "github.com/rancher/local-path-provisioner",
             "ptp": cni + "main/ptp",
             "loopback": cni + "main/loopback",
             "host-local": cni + "ipam/host-local",
             "portmap": cni + "meta/portmap",
         }
-        spec = Program("components", "cluster", packages, own_sources=("cmd/coredns",))
+        sources = ("cmd/coredns", "cmd/prometheus-adapter")
+        spec = Program("components", "cluster", packages, own_sources=sources)
         return self._program(spec, after=(self.kubernetes,))
 
     @cached_property
@@ -269,6 +271,7 @@ class Containers:
         )  # fmt: skip
         made_of: dict[str, tuple[dict[str, Step], Step | None]] = {
             "metrics-server": ({"bin": programs.components}, None),
+            "prometheus-adapter": ({"bin": programs.components}, None),
             "postgres": ({}, database),
             "postgres-exporter": ({}, exporter),
             "prometheus": ({"bin": programs.monitoring}, None),

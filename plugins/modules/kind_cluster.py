@@ -53,6 +53,10 @@ options:
     description: C(host:port) of a registry that nodes pull upstream names through.
     type: str
     default: ""
+  autoscaler_period:
+    description: Time between two looks of a HorizontalPodAutoscaler; empty means Kubernetes' own.
+    type: str
+    default: ""
   about:
     description: What else to record of the cluster for C(status).
     type: dict
@@ -111,6 +115,7 @@ def main() -> None:
             "tools": {"type": "dict", "default": {}},
             "images": {"type": "list", "elements": "str", "default": []},
             "mirror": {"type": "str", "default": ""},
+            "autoscaler_period": {"type": "str", "default": ""},
             "about": {"type": "dict", "default": {}},
         },
         required_if=[("state", "present", ("docker", "host", "node_image"))],
@@ -133,7 +138,10 @@ def _run(params: dict[str, object], *, check: bool) -> dict[str, object]:
         return {"changed": True, "facts": {}, "notes": []}
     wanted = cluster_setup.Wanted(
         name=name,
-        **{key: params[key] for key in ("node_image", "ports", "tools", "about", "mirror")},
+        **{
+            key: params[key]
+            for key in ("node_image", "ports", "tools", "about", "mirror", "autoscaler_period")
+        },
         pools=params["node_pools"],
     )
     result = cluster_setup.present(engine, wanted, check=check)

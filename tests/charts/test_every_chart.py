@@ -19,7 +19,14 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "image.pullSecrets": {"image": {"pullSecrets": ["s"]}},
-        "autoscaling.behavior": {"autoscaling": {"behavior": {"scaleUp": {"policies": []}}}},
+        **{
+            f"autoscaling.behavior.{way}.{key}": {"autoscaling": {"behavior": {way: {key: value}}}}
+            for way in ("scaleUp", "scaleDown")
+            for key, value in {
+                "policies": [{"type": "Pods", "value": 1, "periodSeconds": 30}],
+                "selectPolicy": "Min",
+            }.items()
+        },
         "autoscaling.extraMetrics": {"autoscaling": {"extraMetrics": [{"type": "Pods"}]}},
         "service.type": {"service": {"type": "ClusterIP"}},
         "service.nodePort": {"service": {"nodePort": 30080}},
@@ -118,6 +125,12 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "metrics-server": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+    },
+    "prometheus-adapter": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+        "prometheusUrl": {"prometheusUrl": "https://elsewhere"},
+        "podGauges": {"podGauges": ["queue_length"]},
     },
     "drift": {
         "image.tag": {"image": {"tag": "v2"}},
@@ -276,5 +289,5 @@ def test_all_that_has_a_namespace_is_in_the_releases(helm: Path, chart: Path) ->
         name = manifest["metadata"]["name"]
         if manifest["kind"] in {"ClusterRole", "ClusterRoleBinding", "APIService"}:
             assert "namespace" not in manifest["metadata"], name
-        elif name != "metrics-server-auth-reader":
+        elif name not in {"metrics-server-auth-reader", "prometheus-adapter-auth-reader"}:
             assert manifest["metadata"]["namespace"] == "elsewhere", name

@@ -59,6 +59,26 @@ def test_pods_are_scraped_once_and_only_if_they_ask(render: Render) -> None:
     assert "honor_labels" not in found["pods"]
 
 
+def relabelled(job: dict[str, Any], annotation: str, value: str) -> dict[str, str]:
+    """The labels that the job sets for a pod whose annotation has this value."""
+    source = "__meta_kubernetes_pod_annotation_" + re.sub("[^a-z]", "_", annotation)
+    rules = [rule for rule in job["relabel_configs"] if rule["source_labels"] == [source]]
+    matches = {rule["target_label"]: re.fullmatch(rule["regex"], value) for rule in rules}
+    return {label: match[1] for label, match in matches.items() if match}
+
+
+def test_a_pod_may_ask_to_be_scraped_more_often(render: Render) -> None:
+    for job in (jobs(render())[name] for name in ("pods", "pods-own-labels")):
+        asked = {
+            value: relabelled(job, "kindling.dev/scrape-interval", value)
+            for value in ("2s", "60s", "", "0s", "100ms", "2s,1s")
+        }
+        # Prometheus drops a target whose timeout is longer than its interval.
+        assert asked.pop("2s") == {"__scrape_interval__": "2s", "__scrape_timeout__": "2s"}
+        assert asked.pop("60s") == {"__scrape_interval__": "60s"}
+        assert set(map(str, asked.values())) == {"{}"}
+
+
 def test_rules_are_files_whose_runbooks_get_the_prefix(render: Render) -> None:
     manifests = render(rules={"runbookUrlPrefix": "https://wiki.example/"})
     files = manifests["ConfigMap/prometheus-rules"]["data"]

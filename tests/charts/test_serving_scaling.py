@@ -11,7 +11,7 @@ CHART = "serving"
 Render = Callable[..., dict[str, Any]]
 
 
-def test_two_to_ten_pods_at_70_percent_cpu_by_default(render: Render) -> None:
+def test_two_to_ten_pods_at_70_percent_cpu_or_8_requests_each_by_default(render: Render) -> None:
     manifests = render()
     scaling = manifests["HorizontalPodAutoscaler"]
     assert scaling["apiVersion"] == "autoscaling/v2"
@@ -30,15 +30,70 @@ def test_two_to_ten_pods_at_70_percent_cpu_by_default(render: Render) -> None:
                     "name": "cpu",
                     "target": {"type": "Utilization", "averageUtilization": 70},
                 },
-            }
+            },
+            {
+                "type": "Pods",
+                "pods": {
+                    "metric": {"name": "http_requests_in_flight"},
+                    "target": {"type": "AverageValue", "averageValue": "8"},
+                },
+            },
         ],
+        "behavior": {
+            "scaleUp": {
+                "stabilizationWindowSeconds": 0,
+                "policies": [
+                    {"type": "Percent", "value": 100, "periodSeconds": 15},
+                    {"type": "Pods", "value": 4, "periodSeconds": 15},
+                ],
+                "selectPolicy": "Max",
+            },
+            "scaleDown": {
+                "stabilizationWindowSeconds": 300,
+                "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}],
+                "selectPolicy": "Max",
+            },
+        },
     }
 
 
 def test_the_pace_of_scaling_can_be_set(render: Render) -> None:
+    plain = render()["HorizontalPodAutoscaler"]["spec"]["behavior"]
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 15}}
     scaling = render(autoscaling={"behavior": behavior})["HorizontalPodAutoscaler"]
-    assert scaling["spec"]["behavior"] == behavior
+    assert scaling["spec"]["behavior"] == {
+        "scaleUp": plain["scaleUp"],
+        "scaleDown": {**plain["scaleDown"], **behavior["scaleDown"]},
+    }
+
+
+def test_a_pace_that_kubernetes_does_not_know_is_refused(render: Render) -> None:
+    for wrong in ({"selectPolicy": "Most"}, {"policies": [{"type": "Pods", "value": 4}]}, {"a": 1}):
+        with pytest.raises(KindlingError, match=r"autoscaling.*scaleUp"):
+            render(autoscaling={"behavior": {"scaleUp": wrong}})
+
+
+def test_without_a_target_of_requests_in_flight_cpu_alone_counts(render: Render) -> None:
+    scaling = render(autoscaling={"targetInFlightRequests": 0})["HorizontalPodAutoscaler"]
+    assert [each["type"] for each in scaling["spec"]["metrics"]] == ["Resource"]
+
+
+def test_the_gauge_of_requests_in_flight_is_one_that_the_service_exports() -> None:
+    from service.metrics import Metrics
+
+    assert "http_requests_in_flight" in {family.name for family in Metrics().registry.collect()}
+
+
+def test_pods_ask_to_be_scraped_as_often_as_told(render: Render) -> None:
+    def asked(**values: Any) -> Any:
+        template = render(**values)["Deployment"]["spec"]["template"]
+        return template["metadata"]["annotations"].get("kindling.dev/scrape-interval")
+
+    assert asked() == "5s"
+    assert asked(scrapeInterval="2s") == "2s"
+    assert asked(scrapeInterval="") is None
+    with pytest.raises(KindlingError, match="scrapeInterval"):
+        render(scrapeInterval="500ms")
 
 
 def test_other_metrics_stand_beside_cpu(render: Render) -> None:
@@ -50,7 +105,8 @@ def test_other_metrics_stand_beside_cpu(render: Render) -> None:
         },
     }
     scaling = render(autoscaling={"extraMetrics": [metric]})["HorizontalPodAutoscaler"]
-    assert [each["type"] for each in scaling["spec"]["metrics"]] == ["Resource", "Pods"]
+    assert [each["type"] for each in scaling["spec"]["metrics"]] == ["Resource", "Pods", "Pods"]
+    assert scaling["spec"]["metrics"][-1] == metric
 
 
 def test_no_autoscaler_without_autoscaling(render: Render) -> None:
@@ -79,7 +135,8 @@ def test_a_replica_count_outside_the_bounds_is_refused(render: Render, count: in
         {"minReplicas": 1},
         {"maxReplicas": 11},
         {"targetCPUUtilizationPercentage": 60},
-        {"behavior": {"scaleUp": {"tolerance": "0.1"}}},
+        {"targetInFlightRequests": 0},
+        {"behavior": {"scaleUp": {"selectPolicy": "Min"}}},
         {"extraMetrics": [{"type": "x"}]},
     ],
     ids=lambda unused: next(iter(unused)),

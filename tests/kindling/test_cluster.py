@@ -25,7 +25,7 @@ POOLS: list[dict[str, Any]] = [
 ]
 
 
-def config(**traits: bool) -> dict[str, Any]:
+def config(**traits: Any) -> dict[str, Any]:
     given = {"cgroup_v1": False, "withheld_capabilities": False, **traits}
     loaded: dict[str, Any] = yaml.safe_load(cluster.kind_config(POOLS, {"serving": 9000}, **given))
     return loaded
@@ -56,6 +56,19 @@ def test_only_nodes_with_gpus_tell_of_themselves_more_often() -> None:
         POOLS[:2], {}, cgroup_v1=False, withheld_capabilities=False, simulate_gpus=True
     )
     assert "nodeStatusUpdateFrequency" not in without
+
+
+def test_only_a_period_that_is_asked_for_becomes_a_flag_of_the_autoscaler() -> None:
+    flag = "horizontal-pod-autoscaler-sync-period"
+    kubelet, controllers = map(
+        yaml.safe_load, config(cgroup_v1=True, autoscaler_period="5s")["kubeadmConfigPatches"]
+    )
+    assert kubelet["kind"] == "KubeletConfiguration"
+    assert controllers == {
+        "kind": "ClusterConfiguration",
+        "controllerManager": {"extraArgs": {flag: "5s"}},
+    }
+    assert flag not in str(config(cgroup_v1=True))
 
 
 def test_pools_become_nodes_and_only_simulated_gpus_get_labels() -> None:
@@ -181,6 +194,7 @@ def test_a_cluster_that_somebody_else_made_is_refused(monkeypatch: pytest.Monkey
         ({"pools": POOLS[:1]}, "node pools are not"),
         ({"ports": {"serving": 9090}}, "ports are not"),
         ({"about": {"gpu_mode": "none"}}, "gpu_mode is not"),
+        ({"autoscaler_period": "5s"}, "cluster_autoscaler_period is not"),
     ],
 )
 def test_what_only_a_new_cluster_can_have_is_refused(

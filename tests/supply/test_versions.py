@@ -30,6 +30,8 @@ def test_the_go_modules_build_the_versions_of_the_one_file() -> None:
     assert required("runc", "github.com/opencontainers/runc") == f"v{known.build['runc']}"
     upstream = known.images["metrics-server"].upstream
     assert upstream.endswith(":" + required("cluster", "sigs.k8s.io/metrics-server"))
+    adapter = known.images["prometheus-adapter"].upstream
+    assert adapter.endswith(":" + required("cluster", "sigs.k8s.io/prometheus-adapter"))
     assert known.images["node"].upstream.endswith(f":{known.kubernetes}")
     coredns = known.node_images["coredns"]
     assert coredns.endswith(":" + required("cluster", "github.com/coredns/coredns"))

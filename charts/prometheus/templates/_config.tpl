@@ -39,6 +39,13 @@ scrape_configs:
       - source_labels: [__meta_kubernetes_pod_container_init]
         regex: "true"
         action: drop
+      # A pod may ask to be scraped more or less often; a scrape may not take longer than that.
+      - source_labels: [__meta_kubernetes_pod_annotation_kindling_dev_scrape_interval]
+        regex: ([1-9][0-9]*s)
+        target_label: __scrape_interval__
+      - source_labels: [__meta_kubernetes_pod_annotation_kindling_dev_scrape_interval]
+        regex: ([1-9]s)
+        target_label: __scrape_timeout__
       - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
         regex: (.+)
         target_label: __metrics_path__

@@ -9,7 +9,9 @@
   {{- end -}}
 {{- else -}}
   {{- /* A template cannot see which values were set, only which are not values.yaml's. */ -}}
-  {{- $defaults := dict "minReplicas" 2 "maxReplicas" 10 "targetCPUUtilizationPercentage" 70 "behavior" dict "extraMetrics" list -}}
+  {{- $up := dict "stabilizationWindowSeconds" 0 "policies" (list (dict "type" "Percent" "value" 100 "periodSeconds" 15) (dict "type" "Pods" "value" 4 "periodSeconds" 15)) "selectPolicy" "Max" -}}
+  {{- $down := dict "stabilizationWindowSeconds" 300 "policies" (list (dict "type" "Percent" "value" 50 "periodSeconds" 60)) "selectPolicy" "Max" -}}
+  {{- $defaults := dict "minReplicas" 2 "maxReplicas" 10 "targetCPUUtilizationPercentage" 70 "targetInFlightRequests" 8 "behavior" (dict "scaleUp" $up "scaleDown" $down) "extraMetrics" list -}}
   {{- range $name, $default := $defaults -}}
     {{- if ne (toJson $default) (toJson (index $scaling $name)) -}}
       {{- fail (printf "autoscaling.%s has no effect while autoscaling.enabled is false" $name) -}}
@@ -58,7 +60,7 @@
   {{- end -}}
 {{- end -}}
 {{- range $name, $_ := .Values.podAnnotations -}}
-  {{- if hasPrefix "prometheus.io/" $name -}}
+  {{- if or (hasPrefix "prometheus.io/" $name) (eq "kindling.dev/scrape-interval" $name) -}}
     {{- fail (printf "podAnnotations may not set %s: the chart does" $name) -}}
   {{- end -}}
 {{- end -}}

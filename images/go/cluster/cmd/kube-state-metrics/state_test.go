@@ -90,8 +90,33 @@ func TestWorkloadsHaveTheReplicasThatTheyShouldAndDo(t *testing.T) {
 		},
 		&autoscaling.HorizontalPodAutoscaler{
 			ObjectMeta: meta("serving"),
-			Spec:       autoscaling.HorizontalPodAutoscalerSpec{MinReplicas: of(int32(2)), MaxReplicas: 10},
-			Status:     autoscaling.HorizontalPodAutoscalerStatus{CurrentReplicas: 3, DesiredReplicas: 4},
+			Spec: autoscaling.HorizontalPodAutoscalerSpec{
+				MinReplicas: of(int32(2)), MaxReplicas: 10,
+				Metrics: []autoscaling.MetricSpec{
+					{Resource: &autoscaling.ResourceMetricSource{
+						Name: "cpu", Target: autoscaling.MetricTarget{AverageUtilization: of(int32(70))},
+					}},
+					{Pods: &autoscaling.PodsMetricSource{
+						Metric: autoscaling.MetricIdentifier{Name: "queue"},
+						Target: autoscaling.MetricTarget{AverageValue: of(resource.MustParse("8"))},
+					}},
+				},
+			},
+			Status: autoscaling.HorizontalPodAutoscalerStatus{
+				CurrentReplicas: 3, DesiredReplicas: 4,
+				CurrentMetrics: []autoscaling.MetricStatus{
+					{Type: ""},
+					{Resource: &autoscaling.ResourceMetricStatus{
+						Name: "cpu", Current: autoscaling.MetricValueStatus{
+							AverageUtilization: of(int32(12)), AverageValue: of(resource.MustParse("120m")),
+						},
+					}},
+					{Pods: &autoscaling.PodsMetricStatus{
+						Metric:  autoscaling.MetricIdentifier{Name: "queue"},
+						Current: autoscaling.MetricValueStatus{AverageValue: of(resource.MustParse("2500m"))},
+					}},
+				},
+			},
 		},
 	),
 		"# HELP kube_deployment_status_replicas The number of replicas per deployment.",
@@ -108,6 +133,11 @@ func TestWorkloadsHaveTheReplicasThatTheyShouldAndDo(t *testing.T) {
 		`kube_horizontalpodautoscaler_spec_max_replicas{horizontalpodautoscaler="serving",namespace="kindling"} 10`,
 		`kube_horizontalpodautoscaler_status_current_replicas{horizontalpodautoscaler="serving",namespace="kindling"} 3`,
 		`kube_horizontalpodautoscaler_status_desired_replicas{horizontalpodautoscaler="serving",namespace="kindling"} 4`,
+		`kube_horizontalpodautoscaler_spec_target_metric{horizontalpodautoscaler="serving",metric_name="cpu",metric_target_type="utilization",namespace="kindling"} 70`,
+		`kube_horizontalpodautoscaler_spec_target_metric{horizontalpodautoscaler="serving",metric_name="queue",metric_target_type="average",namespace="kindling"} 8`,
+		`kube_horizontalpodautoscaler_status_target_metric{horizontalpodautoscaler="serving",metric_name="cpu",metric_target_type="average",namespace="kindling"} 0.12`,
+		`kube_horizontalpodautoscaler_status_target_metric{horizontalpodautoscaler="serving",metric_name="cpu",metric_target_type="utilization",namespace="kindling"} 12`,
+		`kube_horizontalpodautoscaler_status_target_metric{horizontalpodautoscaler="serving",metric_name="queue",metric_target_type="average",namespace="kindling"} 2.5`,
 	)
 }
 

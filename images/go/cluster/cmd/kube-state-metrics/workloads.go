@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	apps "k8s.io/api/apps/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/informers"
 )
 
@@ -73,7 +74,45 @@ func horizontalPodAutoscalers(factory informers.SharedInformerFactory) prometheu
 		number("kube_horizontalpodautoscaler_status_desired_replicas",
 			"Desired number of replicas of pods managed by this autoscaler.",
 			func(h object) int32 { return h.Status.DesiredReplicas }),
+		gauge("kube_horizontalpodautoscaler_spec_target_metric",
+			"The metric specifications used by this autoscaler when calculating the desired replica count.",
+			targetLabels, func(h object) (all []sample) {
+				for _, metric := range h.Spec.Metrics {
+					if of := metric.Resource; of != nil {
+						all = append(all, targets(string(of.Name), of.Target.AverageUtilization, of.Target.AverageValue)...)
+					} else if of := metric.Pods; of != nil {
+						all = append(all, targets(of.Metric.Name, nil, of.Target.AverageValue)...)
+					}
+				}
+				return all
+			}),
+		gauge("kube_horizontalpodautoscaler_status_target_metric",
+			"The current metric status used by this autoscaler when calculating the desired replica count.",
+			targetLabels, func(h object) (all []sample) {
+				// A metric that could not be had is an entry without any of these.
+				for _, metric := range h.Status.CurrentMetrics {
+					if of := metric.Resource; of != nil {
+						all = append(all, targets(string(of.Name), of.Current.AverageUtilization, of.Current.AverageValue)...)
+					} else if of := metric.Pods; of != nil {
+						all = append(all, targets(of.Metric.Name, nil, of.Current.AverageValue)...)
+					}
+				}
+				return all
+			}),
 	)
+}
+
+var targetLabels = []string{"metric_name", "metric_target_type"}
+
+// targets are what is known of one metric: of its utilization in percent, of its mean, or of both.
+func targets(name string, utilization *int32, average *resource.Quantity) (known []sample) {
+	if utilization != nil {
+		known = append(known, sample{[]string{name, "utilization"}, float64(*utilization)})
+	}
+	if average != nil {
+		known = append(known, sample{[]string{name, "average"}, average.AsApproximateFloat64()})
+	}
+	return known
 }
 
 // orOne is what the API server makes of a number of replicas that is not given.
