@@ -37,11 +37,12 @@ _START_SECONDS = 60.0
 _PREFIX = "KINDLING_SERVICE_"
 _OFF = """
 import sys
-from service import __main__ as command, metrics, metrics_inference
+from service import __main__ as command, metrics, metrics_inference, sketch
 
 def nothing(*_, **__): pass
 
 metrics.Metrics.answered = metrics_inference.InferenceMetrics.ran = nothing
+sketch.Sketch.rows = nothing
 sys.exit(command.main())
 """
 _MODEL = """
@@ -54,7 +55,7 @@ package.mkdir()
 digits.write_package(package)
 copies = Copies(cache)
 workspace, digests = copies.workspace("digits"), {}
-for name in ("model.json", "model.onnx"):
+for name in digits.PACKAGE:
     content = (package / name).read_bytes()
     (workspace / name).write_bytes(content)
     digests[name] = hashlib.sha256(content).hexdigest()
@@ -108,21 +109,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(stack: ExitStack, arguments: argparse.Namespace) -> int:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    cache = folder / "cache"
-    _run([sys.executable, "-c", _MODEL, str(folder / "package"), str(cache)])
+    cache = keep_model(folder)
     log = folder / "sink.log"
     stack.enter_context(_process(["-m", "kindling.bench_sink"], log, {}))
     _until(lambda: log.read_text().endswith("\n"), "the collector listens", log)
     sink = int(log.read_text())
     both = {
-        "on": stack.enter_context(_service(folder / "on.log", cache, ["-m", "service"], {
+        "on": stack.enter_context(serving(folder / "on.log", cache, ["-m", "service"], {
             "OTLP_ENDPOINT": f"http://127.0.0.1:{sink}/v1/traces",
             # Or the bound would spare it most of the traces of this load.
             "TRACE_MAX_PER_SECOND": "10000",
             "FEEDBACK_KEY": "only-for-this-benchmark",
         })),
         "off": stack.enter_context(
-            _service(folder / "off.log", cache, ["-c", _OFF], {"LOG_LEVEL": "error"})
+            serving(folder / "off.log", cache, ["-c", _OFF], {"LOG_LEVEL": "error"})
         ),
     }  # fmt: skip
     stack.enter_context(_scraped(both["on"]))
@@ -154,6 +154,13 @@ def ratio_of(on: Sequence[float], off: Sequence[float]) -> float:
     return statistics.median(pairs)
 
 
+def keep_model(folder: Path) -> Path:
+    """Train the digits model in ``folder``; a cache of a service that has a copy of it."""
+    cache = folder / "cache"
+    _run([sys.executable, "-c", _MODEL, str(folder / "package"), str(cache)])
+    return cache
+
+
 def _drive(
     services: dict[str, Service], turns: int, seconds: float, connections: int
 ) -> dict[str, list[float]]:
@@ -165,9 +172,10 @@ def _drive(
 
 
 @contextmanager
-def _service(
+def serving(
     log: Path, cache: Path, program: Sequence[str], settings: dict[str, str]
 ) -> Iterator[Service]:
+    """``program`` as a service of what is in ``cache``, with these settings, until it is left."""
     # The line that says on which port it listens is none of those that "off" logs.
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -74,7 +74,7 @@ def create_tracing(
     sampling = Sampling(
         settings.trace_sample_ratio, settings.trace_max_per_second, counts.limited.inc
     )
-    return Tracing(exporter, sampling), exporter.run
+    return Tracing(exporter.add, sampling), exporter.run
 
 
 def create_registry(settings: Settings) -> Registry | None:

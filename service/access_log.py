@@ -6,9 +6,10 @@ import asyncio
 import logging
 import sys
 import time
-from typing import Any
 
 from pydantic_core import to_json
+
+from service.observed import Observed
 
 _SECONDS = 0.05
 _NAME = "service.access"
@@ -25,14 +26,22 @@ class AccessLog:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[float, dict[str, Any]]] = []
+        self._waiting: list[tuple[float, Observed, str, str, int, float, str]] = []
 
-    def add(self, level: str, line: dict[str, Any]) -> None:
-        """Write ``line`` soon, if lines of this level are written."""
+    def add(
+        self,
+        observed: Observed,
+        method: str,
+        path: str,
+        status: int,
+        seconds: float,
+        *,
+        level: str = "info",
+    ) -> None:
+        """Write the line of an answered request soon, if lines of this level are written."""
         if not _logger.isEnabledFor(_LEVELS[level]):
             return
-        line["level"] = level
-        self._waiting.append((time.time(), line))
+        self._waiting.append((time.time(), observed, method, path, status, seconds, level))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(_SECONDS, self.flush)
 
@@ -40,14 +49,20 @@ class AccessLog:
         """Write what waits."""
         waiting, self._waiting = self._waiting, []
         out = bytearray()
-        second, shown = -1, ""
-        for moment, line in waiting:
-            if int(moment) != second:
-                second = int(moment)
-                shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        whole, shown = -1, ""
+        for moment, observed, method, path, status, seconds, level in waiting:
+            if int(moment) != whole:
+                whole = int(moment)
+                shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+            line = {"message": "request", **observed.fields()}
+            line["method"] = method
+            line["path"] = path[:200]
+            line["status"] = status
+            line["duration_ms"] = round(seconds * 1000, 3)
+            line["level"] = level
             line["logger"] = _NAME
-            line["timestamp"] = f"{shown}.{int((moment - second) * 1e6):06d}Z"
-            out += b'{"message":"request",' + to_json(line)[1:] + b"\n"
+            line["timestamp"] = f"{shown}.{int((moment - whole) * 1e6):06d}Z"
+            out += to_json(line) + b"\n"
         if out:
             # All are one write: no other line comes between.
             sys.stdout.buffer.write(out)

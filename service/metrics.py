@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -17,6 +17,7 @@ from prometheus_client import (
 from service.metrics_inference import InferenceMetrics
 from service.metrics_quality import QualityMetrics
 from service.package import Kind
+from service.tallies import Tallies
 
 # When each series began: as many lines again, which nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -51,7 +52,7 @@ class Metrics:
             ["model", "version", "status"],
             registry=self.registry,
         )
-        self._latency = Histogram(
+        self._latency = Tallies(
             "llm_request_latency_seconds",
             "Time from the request's head to the end of the answer, of requests not refused.",
             ["model", "version"],
@@ -78,10 +79,12 @@ class Metrics:
             registry=self.registry,
         )
         self.registry_up = self._gauge("model_registry_up", "1 if the registry answers.")
-        self.in_flight = self._gauge(
+        # Asked of at a scrape, so that a request only adds and subtracts.
+        self.in_flight = 0
+        self._gauge(
             "http_requests_in_flight",
             "Requests being answered now; probes and scrapes are not counted.",
-        )
+        ).set_function(lambda: self.in_flight)
         self.rejected = Counter(
             "http_requests_rejected_total",
             "Requests turned away because too many were in flight.",
@@ -128,7 +131,9 @@ class Metrics:
         series = self._series.get((model, version), self._unknown)
         series.count(status)
         if status in _TIMED:
-            series.latency.observe(seconds, {"trace_id": trace_id} if trace_id else None)
+            series.latency.observe(seconds)
+            if trace_id:
+                series.latency.example(seconds, {"trace_id": trace_id}, time.time())
 
     def tokens(self, model: str, version: str, *, input: int = 0, output: int = 0) -> None:  # noqa: A002
         """Count the tokens of one request."""
@@ -146,7 +151,8 @@ class Metrics:
         del self._series[model, version]
         self.inference.remove(model, version)
         self.quality.remove(model, version)
-        for metric in (self._requests, self._latency, self._tokens):
+        self._latency.remove(model, version)
+        for metric in (self._requests, self._tokens):
             metric.remove_by_labels(labels)
 
 
@@ -157,7 +163,7 @@ class _Series:
     """
 
     def __init__(
-        self, requests: Counter, latency: Histogram, tokens: Counter, model: str, version: str
+        self, requests: Counter, latency: Tallies, tokens: Counter, model: str, version: str
     ) -> None:
         self._requests = requests
         self._names = (model, version)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+
+from service.tallies import Tallies, Tally
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -19,21 +21,21 @@ class InferenceMetrics:
             "Requests that wait for a thread that runs models.",
             registry=registry,
         )
-        self._queue = Histogram(
+        self._queue = Tallies(
             "inference_queue_seconds",
             "Time that a run of a model waited for a thread.",
             ["model"],
             buckets=_SECONDS,
             registry=registry,
         )
-        self._rows = Histogram(
+        self._rows = Tallies(
             "inference_batch_size",
             "Rows that a run of a model took.",
             ["model"],
             buckets=_ROWS,
             registry=registry,
         )
-        self._seconds = Histogram(
+        self._seconds = Tallies(
             "inference_seconds",
             "Time that a run of a model took.",
             ["model", "version"],
@@ -41,7 +43,7 @@ class InferenceMetrics:
             registry=registry,
         )
         self._by_model = {name: self._of_model(name) for name in models}
-        self._by_version: dict[tuple[str, str], Histogram] = {}
+        self._by_version: dict[tuple[str, str], Tally] = {}
 
     def watch(self, waiting: Callable[[], float]) -> None:
         """Ask ``waiting`` for the depth of the queue at each scrape."""
@@ -68,5 +70,5 @@ class InferenceMetrics:
             sizes.observe(rows)
             timed.observe(seconds)
 
-    def _of_model(self, model: str) -> tuple[Histogram, Histogram]:
+    def _of_model(self, model: str) -> tuple[Tally, Tally]:
         return self._queue.labels(model), self._rows.labels(model)

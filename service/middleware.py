@@ -67,14 +67,14 @@ class Observe:
 
         counted = scope["path"] not in _UNCOUNTED
         if counted:
-            self._metrics.in_flight.inc()
+            self._metrics.in_flight += 1
         token = CURRENT.set(observed)
         try:
             await self._app(scope, receive, observed_send)
         finally:
             CURRENT.reset(token)
             if counted:
-                self._metrics.in_flight.dec()
+                self._metrics.in_flight -= 1
             seconds = time.perf_counter() - started
             self._end(scope, observed, observed.status or status, seconds, counted=counted)
 
@@ -112,12 +112,8 @@ class Observe:
             self._metrics.answered(name, version, status, seconds, trace_id)
         if trace:
             trace.end(status, served)
-        line = observed.fields()
-        line["method"] = scope["method"]
-        line["path"] = scope["path"][:200]
-        line["status"] = status
-        line["duration_ms"] = round(seconds * 1000, 3)
-        self._access_log.add("info" if counted or status >= 500 else "debug", line)
+        level = "info" if counted or status >= 500 else "debug"
+        self._access_log.add(observed, scope["method"], scope["path"], status, seconds, level=level)
 
 
 def _find(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

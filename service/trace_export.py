@@ -1,4 +1,4 @@
-"""Spans on their way out: a bounded queue, and a task that sends it in batches."""
+"""Traces on their way out: a bounded queue, and a task that sends it in batches."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from collections import deque
 from collections.abc import Sequence
 
 import structlog
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from prometheus_client import CollectorRegistry, Counter
 
 from service.errors import ServiceError
+from service.trace_encode import encode_traces
 from service.trace_sinks import TraceSink
+from service.tracing import Trace
 
 _log = structlog.stdlib.get_logger(__name__)
+# In spans, of which a trace has some.
 _MOST_WAITING = 2048
 _BATCH = 256
-# Requests wait as long as it takes to encode so many.
-_AT_ONCE = 32
+# Requests wait as long as it takes to encode so many traces.
+_AT_ONCE = 16
 _SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _TIDY_SECONDS = 600.0
@@ -50,8 +51,8 @@ class TraceMetrics:
         )
 
 
-class Exporter(SpanProcessor):
-    """Takes spans as they end, and sends them to ``sink`` until it is cancelled.
+class Exporter:
+    """Takes traces as they end, and sends them to ``sink`` until it is cancelled.
 
     No request ever waits for it, and no failure ends it.
     """
@@ -62,16 +63,19 @@ class Exporter(SpanProcessor):
         self._sink = sink
         self._metrics = metrics
         self._seconds = seconds
-        self._waiting: deque[ReadableSpan] = deque()
+        self._waiting: deque[Trace] = deque()
+        self._spans = 0
         self._failures = 0
         self._tidy_at = 0.0
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Called by the SDK for each span that ends."""
-        if len(self._waiting) >= _MOST_WAITING:
-            self._metrics.queue_full.inc()
-        else:
-            self._waiting.append(span)
+    def add(self, trace: Trace) -> None:
+        """Take a trace that ended."""
+        spans = trace.spans
+        if self._spans + spans > _MOST_WAITING:
+            self._metrics.queue_full.inc(spans)
+            return
+        self._spans += spans
+        self._waiting.append(trace)
 
     async def run(self) -> None:
         """Send and tidy up without end; when cancelled, send what there is within a bound."""
@@ -93,21 +97,30 @@ class Exporter(SpanProcessor):
 
     async def _send(self) -> bool:
         """Send one batch; it is lost if that fails, for what cannot be sent must not pile up."""
-        batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+        batch, spans = self._take()
         try:
             await self._sink.send(await _encode(batch))
         except asyncio.CancelledError:
-            self._metrics.export_failed.inc(len(batch))
+            self._metrics.export_failed.inc(spans)
             raise
         except Exception as error:
-            self._metrics.export_failed.inc(len(batch))
+            self._metrics.export_failed.inc(spans)
             self._failed(error)
             return False
-        self._metrics.exported.inc(len(batch))
+        self._metrics.exported.inc(spans)
         if self._failures:
             _log.info("traces are exported again")
         self._failures = 0
         return True
+
+    def _take(self) -> tuple[list[Trace], int]:
+        """Some traces, and how many spans they are."""
+        batch, spans = list[Trace](), 0
+        while self._waiting and spans < _BATCH:
+            batch.append(self._waiting.popleft())
+            spans += batch[-1].spans
+        self._spans -= spans
+        return batch, spans
 
     def _failed(self, error: Exception) -> None:
         """Say so once, however long it lasts."""
@@ -131,13 +144,13 @@ class Exporter(SpanProcessor):
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await self._send_all()
         except TimeoutError:
-            _log.warning("traces lost at the end", spans=len(self._waiting))
+            _log.warning("traces lost at the end", spans=self._spans)
 
 
-async def _encode(spans: Sequence[ReadableSpan]) -> bytes:
+async def _encode(traces: Sequence[Trace]) -> bytes:
     """An ExportTraceServiceRequest; messages that stand one after another are one message."""
     pieces = []
-    for start in range(0, len(spans), _AT_ONCE):
-        pieces.append(encode_spans(spans[start : start + _AT_ONCE]).SerializeToString())
+    for start in range(0, len(traces), _AT_ONCE):
+        pieces.append(encode_traces(traces[start : start + _AT_ONCE]))
         await asyncio.sleep(0)
     return b"".join(pieces)

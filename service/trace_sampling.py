@@ -2,80 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_ON,
-    Decision,
-    ParentBased,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
-from opentelemetry.trace import Link, SpanKind, TraceState
-from opentelemetry.util.types import Attributes
-
-
-class AtMost(Sampler):
-    """Samples what ``sampler`` does, but no more than ``per_second``, with bursts of as many."""
-
-    def __init__(self, sampler: Sampler, per_second: float, refused: Callable[[], None]) -> None:
-        self._sampler = sampler
-        self._per_second = per_second
-        self._refused = refused
-        self._left = self._most = max(1.0, per_second)
-        self._looked = time.monotonic()
-
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        """What the sampler says, unless there were too many."""
-        result = self._sampler.should_sample(
-            parent_context, trace_id, name, kind, attributes, links, trace_state
-        )
-        if result.decision is Decision.DROP or self._take():
-            return result
-        self._refused()
-        return SamplingResult(Decision.DROP)
-
-    def get_description(self) -> str:
-        """For people."""
-        return f"AtMost{{{self._per_second:g}/s,{self._sampler.get_description()}}}"
-
-    def _take(self) -> bool:
-        now = time.monotonic()
-        self._left = min(self._most, self._left + (now - self._looked) * self._per_second)
-        self._looked = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
-class Drawn(RandomIdGenerator):
-    """Trace ids that are drawn before the SDK is asked for a span, to see whether it need be."""
-
-    def __init__(self) -> None:
-        self._trace_id = super().generate_trace_id()
-
-    def generate_trace_id(self) -> int:
-        """The one that was drawn."""
-        return self._trace_id
-
-    def draw(self) -> int:
-        """Another one."""
-        self._trace_id = super().generate_trace_id()
-        return self._trace_id
+# The lower half of a trace id is what samplers go by, so that all services choose the same ones.
+_BITS = 64
+_MASK = (1 << _BITS) - 1
 
 
 class Sampling:
@@ -85,13 +18,42 @@ class Sampling:
     """
 
     def __init__(self, ratio: float, per_second: float, refused: Callable[[], None]) -> None:
-        self._root = TraceIdRatioBased(ratio)
-        self.ids = Drawn()
-        self.sampler = ParentBased(
-            root=AtMost(self._root, per_second, refused),
-            remote_parent_sampled=AtMost(ALWAYS_ON, per_second, refused),
-        )
+        self._below = round(ratio * (1 << _BITS))
+        self._own, self._asked = _Bucket(per_second), _Bucket(per_second)
+        self._refused = refused
 
-    def leaves_out(self) -> bool:
-        """Whether a trace that begins now is not sampled, as most are: found out at little cost."""
-        return self.ids.draw() & self._root.TRACE_ID_LIMIT >= self._root.bound
+    def draw(self) -> int:
+        """The id of a trace that begins now; 0 if there is none to be."""
+        trace_id = random.getrandbits(128)
+        if trace_id & _MASK >= self._below:
+            return 0
+        # Zero is no id.
+        return (trace_id or 1) if self._take(self._own) else 0
+
+    def joins(self) -> bool:
+        """Whether a request is traced whose client traces it."""
+        return self._take(self._asked)
+
+    def _take(self, bucket: _Bucket) -> bool:
+        taken = bucket.take()
+        if not taken:
+            self._refused()
+        return taken
+
+
+class _Bucket:
+    """No more than ``per_second``, with bursts of as many."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._left = self._most = max(1.0, per_second)
+        self._looked = time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._looked) * self._per_second)
+        self._looked = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

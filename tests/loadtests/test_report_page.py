@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import report_records as records
+
+from loadtests.checks import Check
+from loadtests.report import Record, Scenario, page
+from loadtests.report.document import document
+from loadtests.report.marks import marks
+from loadtests.report.panels import panels
+from loadtests.report.plot import spread
+from loadtests.report.strips import WIDE, axis
+from loadtests.timeline import Timeline
+
+ALL = [records.passed, records.failed, records.invalid, records.interrupted, records.empty]
+VOID = {"meta", "br", "wbr"}
+HOSTILE = "\"'><script>alert(1)</script>&<img src=x onerror=alert(2)></svg></style>"
+
+
+class Parsed(HTMLParser):
+    """All elements with their attributes; complains of what is not well-formed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        assert len(dict(attrs)) == len(attrs), f"{tag} has an attribute twice"
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "script":
+            self.scripts.append(data)
+        elif self._open and self._open[-1] != "style":
+            self.text += data
+
+    def having(self, key: str) -> dict[str, dict[str, str | None]]:
+        return {str(a[key]): a for _, a in self.elements if key in a}
+
+
+def drawn(record: Record) -> tuple[dict[str, Any], Parsed]:
+    report = document(record)
+    return report, Parsed(page.render(report))
+
+
+@pytest.mark.parametrize("made", ALL)
+def test_it_is_one_well_formed_page_that_asks_for_nothing_else(made: Any) -> None:
+    report, parsed = drawn(made())
+    text = page.render(report)
+    assert text.startswith("<!DOCTYPE html>")
+    attributes = {name for _, attrs in parsed.elements for name in attrs}
+    assert not attributes & {"src", "href", "srcset", "data", "action", "background", "xlink:href"}
+    assert not {tag for tag, _ in parsed.elements} & {"link", "img", "iframe", "object", "image"}
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "None" not in parsed.text
+    assert "nan" not in text
+
+
+@pytest.mark.parametrize("made", ALL)
+def test_each_panel_has_a_picture_or_says_why_not(made: Any) -> None:
+    report, parsed = drawn(made())
+    wanted = {f"panel-{panel.key}" for panel in panels(report)} | {"panel-alerts", "panel-marks"}
+    assert wanted <= set(parsed.having("id"))
+    for panel in panels(report):
+        assert bool(panel.why) != panel.drawn
+        if panel.why:
+            assert panel.why in parsed.text
+        else:
+            assert all(any(v is not None for v in line.values) for line in panel.lines)
+
+
+@pytest.mark.parametrize("made", ALL)
+def test_what_was_tested_and_how_it_ended_stands_first(made: Any) -> None:
+    report, parsed = drawn(made())
+    said = re.sub(r"\s+", " ", parsed.text)
+    assert report["verdict"] in said[: said.index("Assertions")]
+    for check in report["checks"]:
+        for key in ("expected", "observed", "bound"):
+            assert check[key] in said
+
+
+def test_a_failure_is_told_in_the_first_sentences_and_heads_the_table() -> None:
+    _, parsed = drawn(records.failed())
+    said = re.sub(r"\s+", " ", parsed.text)
+    head, rest = said.split("Assertions", 1)
+    assert "“pods are added” of scale-out failed: expected 4 ready pods within 90 s" in head
+    assert rest.index("pods are added") < rest.index("p95 is within the SLO")
+    assert "AutoscalerCannotScale.md" in rest
+
+
+def test_names_cannot_break_out() -> None:
+    record, timeline = records.passed(), Timeline(records.passed().timeline)
+    at = record.started + 40
+    for name in (HOSTILE, "plain"):
+        timeline.add("action", name, at=at, text=HOSTILE)
+        timeline.add("alert", name, at=at, state="firing", labels={name: HOSTILE})
+        timeline.add("notification", name, at=at, status=HOSTILE, labels={}, received_at=at)
+        timeline.add("stage", name, at=at, phase="begin", rate=1)
+        timeline.add("observer", name, at=at, state="lost", text=HOSTILE)
+        timeline.add("metrics", "cpu", at=at, values={name: 0.5})
+        timeline.add("event", name, at=at, kind=name, object=name, message=HOSTILE)
+        timeline.add("hpa", "serving", at=at, metrics=[{"name": name, "value": 1, "target": 1}])
+    hostile = dataclasses.replace(
+        record,
+        timeline=timeline,
+        command=HOSTILE,
+        environment={HOSTILE: HOSTILE, "group": {HOSTILE: HOSTILE}, "shortened": {"a": HOSTILE}},
+        generator={HOSTILE: HOSTILE},
+        scenarios=[
+            Scenario(HOSTILE, HOSTILE, record.started, at, HOSTILE, {HOSTILE: 1.0}),
+            *record.scenarios,
+        ],
+        checks=[Check(*[HOSTILE] * 5, "failed", HOSTILE)],
+    )
+    report = document(hostile)
+    parsed = Parsed(page.render(report, [report, report]))
+    assert [tag for tag, _ in parsed.elements].count("script") == 2
+    assert len(parsed.scripts) == 2
+    assert not [tag for tag, attrs in parsed.elements if tag == "img" or "onerror" in attrs]
+    names = {line["name"] for lines in json.loads(parsed.scripts[0])["panels"].values()
+             for line in lines}  # fmt: skip
+    assert HOSTILE.rsplit("-", 1)[-1] in names
+
+
+def test_lines_are_drawn_where_the_data_are() -> None:
+    report, parsed = drawn(records.failed())
+    expected = {
+        "answered": report["series"]["load"]["achieved"],
+        "asked": report["series"]["load"]["asked"],
+        "p50": report["series"]["latency"]["p50"],
+        "p95": report["series"]["latency"]["p95"],
+        "p99": report["series"]["latency"]["p99"],
+        "desired": report["series"]["replicas"]["desired"],
+        "ready": report["series"]["replicas"]["ready"],
+        "generator": report["series"]["load"]["in_flight"],
+        "failed": [value or None for value in report["series"]["load"]["failed"]],
+        **{pod.rsplit("-", 1)[-1]: values for pod, values in report["series"]["cpu"].items()},
+        "cpu": [v / t for v, t in zip(report["series"]["scaling"]["cpu"]["value"],
+                                      report["series"]["scaling"]["cpu"]["target"], strict=True)],
+    }  # fmt: skip
+    found = series_of(parsed)
+    assert set(expected) <= set(found)
+    for name, values in expected.items():
+        path, svg = found[name]
+        assert len(values) == report["series"]["length"]
+        seen = values_of(path, svg, len(values))
+        for cell, (value, at) in enumerate(zip(values, seen, strict=True)):
+            assert (value is None) == (at is None), (name, cell)
+            if value is not None and at is not None:
+                assert at == pytest.approx(value, abs=tolerance(svg, value)), (name, cell)
+
+
+def test_limits_are_drawn_at_their_level() -> None:
+    _, parsed = drawn(records.passed())
+    svg: dict[str, str | None] = {}
+    levels = {}
+    for tag, attrs in parsed.elements:
+        svg = attrs if tag == "svg" else svg
+        if "data-limit" in attrs:
+            y = float(str(attrs["d"]).split()[1].split("H")[0])
+            levels[attrs["data-limit"]] = value_at(y, svg)
+    assert levels["SLO 500 ms"] == pytest.approx(0.5, rel=0.02)
+    assert levels["target"] == pytest.approx(1, rel=0.02)
+    assert levels["max 4"] == pytest.approx(4, rel=0.02)
+
+
+def test_without_a_slo_the_page_says_so() -> None:
+    _, parsed = drawn(dataclasses.replace(records.passed(), slo_p95=None))
+    assert "no SLO was given" in parsed.text
+
+
+def test_labels_of_marks_do_not_lie_on_each_other() -> None:
+    record = records.passed()
+    timeline = Timeline(record.timeline)
+    for n in range(60):
+        timeline.add("action", f"action number {n}", at=record.started + 7 * n + n % 3, text="it")
+    report = document(dataclasses.replace(record, timeline=timeline))
+    placed = marks(report, axis(report))
+    boxes = []
+    for mark in placed:
+        at, width = mark.left / 100 * WIDE, 22 + (6.6 * len(mark.text) + 6) * mark.labelled
+        left = at + 11 - width if mark.flipped and mark.labelled else at - 11
+        boxes.append((mark.wide, left, left + width))
+    assert len(boxes) == 64
+    for n, (lane, left, right) in enumerate(boxes):
+        for other, left_too, right_too in boxes[:n]:
+            assert lane != other or right <= left_too or left >= right_too
+
+
+def test_labels_at_the_end_of_lines_are_spread_within_the_panel() -> None:
+    assert spread([10, 50], 15, 100) == [10, 50]
+    for places in ([0, 0, 0], [100, 100, 99], [40, 41, 42, 43], [0, 5, 95, 100]):
+        found = spread(places, 15, 100)
+        assert all(b - a > 14.5 for a, b in itertools.pairwise(found))
+        assert found[0] >= 0
+        assert found[-1] <= 100
+
+
+def test_a_trend_needs_earlier_runs() -> None:
+    earlier = [document(records.passed(records.STARTED - day * 86400)) for day in (3, 2, 1)]
+    last = document(records.failed())
+    assert "nothing to compare it with yet" in page.render(last)
+    text = page.render(last, earlier)
+    assert "nothing to compare it with yet" not in text
+    assert re.findall(r'class="run (\w+)', text) == ["passed"] * 3 + ["failed"]
+
+
+def series_of(parsed: Parsed) -> dict[str, tuple[str, dict[str, str | None]]]:
+    svg: dict[str, str | None] = {}
+    found: dict[str, tuple[str, dict[str, str | None]]] = {}
+    for tag, attrs in parsed.elements:
+        svg = attrs if tag == "svg" else svg
+        if "data-series" in attrs:
+            found.setdefault(str(attrs["data-series"]), (str(attrs["d"]), svg))
+    return found
+
+
+def values_of(path: str, svg: dict[str, str | None], length: int) -> list[float | None]:
+    """The value that a path has in each cell of the grid."""
+    seen: list[float | None] = [None] * length
+    x = y = 0.0
+    for word, numbers in re.findall(r"([MLHVh])([-\d. ]+)", path):
+        values = [float(number) for number in numbers.split()]
+        if word in "ML":
+            x, y = values
+            if x % 1:
+                seen[math.floor(x)] = value_at(y, svg)
+        elif word == "H":
+            for cell in range(int(x), int(values[0])):
+                seen[cell] = value_at(y, svg)
+            x = values[0]
+        elif word == "V":
+            y = values[0]
+    return seen
+
+
+def value_at(y: float, svg: dict[str, str | None]) -> float:
+    low, high = float(str(svg["data-low"])), float(str(svg["data-high"]))
+    share = 1 - y / float(str(svg["height"]))
+    if svg["data-log"] == "1":
+        return low * (high / low) ** share
+    return low + (high - low) * share
+
+
+def tolerance(svg: dict[str, str | None], value: float) -> float:
+    # Paths are written to a hundredth of a pixel.
+    if svg["data-log"] == "1":
+        return 0.002 * value
+    return 0.0002 * float(str(svg["data-high"]))
