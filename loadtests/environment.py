@@ -53,6 +53,18 @@ class Environment:
         return self.urls["prometheus"]
 
     @property
+    def pools(self) -> list[str]:
+        """The node pools that pods of the service may be on: workers, where there are any."""
+        every = self.facts["node_pools"]
+        workers = [one["name"] for one in every if one["role"] == "worker"]
+        return workers or [one["name"] for one in every]
+
+    @property
+    def gpu_pools(self) -> list[str]:
+        """Those of nodes with GPUs, real or simulated."""
+        return [one["name"] for one in self.facts["node_pools"] if one.get("gpus")]
+
+    @property
     def alertmanager_url(self) -> str:
         return self.urls["alertmanager"]
 

@@ -18,6 +18,7 @@ from loadtests.judge.seen import (
     seconds,
     stage,
 )
+from loadtests.observers.objects import GPU
 from loadtests.timeline import Timeline
 
 _EVENTS = "kubectl get events, and the pods' moments in timeline.jsonl"
@@ -139,27 +140,34 @@ def at_minimum(timeline: Timeline, *, scenario: str) -> Check:
     )  # fmt: skip
 
 
-def on_pools(timeline: Timeline, *, scenario: str, pools: Collection[str]) -> Check:
-    """Every pod that got a node got one of ``pools``."""
-    make, wanted = Verdicts(scenario), ", ".join(sorted(pools))
-    name = f"ran on node pool {wanted}"
+def on_pools(
+    timeline: Timeline,
+    *,
+    scenario: str,
+    pools: Collection[str],
+    gpu_pools: Collection[str] = (),
+) -> Check:
+    """Every pod that got a node got one of ``pools``; of ``gpu_pools`` where it requests a GPU."""
+    make = Verdicts(scenario)
     placed = {one.name: one.fields for one in timeline.of("pod") if one.fields["node"]}
+    allowed = {
+        pod: gpu_pools if fields["requests"].get(GPU) else pools for pod, fields in placed.items()
+    }
+    name = "ran on the right node pool"
+    expected = ", ".join(sorted({pool for some in allowed.values() for pool in some}))
     if not placed:
-        return make.invalid(name, "no pod with a node was seen", expected=wanted)
+        return make.invalid(name, "no pod with a node was seen", expected=", ".join(sorted(pools)))
     wrong = [
         f"{pod} on {fields['node']} (pool {fields['pool'] or 'unknown'})"
         for pod, fields in placed.items()
-        if fields["pool"] not in pools
+        if fields["pool"] not in allowed[pod]
     ]
     used = sorted({fields["pool"] for fields in placed.values()})
-    observed = ", ".join(wrong) or f"{count(len(placed))} on {', '.join(used)}"
     return make(
-        name,
-        not wrong,
-        expected=wanted,
-        observed=observed,
-        hint="kubectl get nodes -L kindling.dev/pool",
-    )
+        name, not wrong, expected=expected,
+        observed=", ".join(wrong) or f"{count(len(placed))} on {', '.join(used)}",
+        hint="kubectl get nodes --label-columns=kindling.dev/pool",
+    )  # fmt: skip
 
 
 def not_restarted(timeline: Timeline, *, scenario: str) -> Check:

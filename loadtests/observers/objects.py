@@ -9,7 +9,7 @@ from typing import Any
 
 from kindling.workloads import pod_trouble
 
-_GPU = "nvidia.com/gpu"
+GPU = "nvidia.com/gpu"
 _UNITS = {
     "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
@@ -84,7 +84,7 @@ def pod(item: Mapping[str, Any], pool: str) -> Reduced:
                 quantity(one.get("resources", {}).get("requests", {}).get(resource, 0))
                 for one in spec["containers"]
             )
-            for resource in ("cpu", _GPU)
+            for resource in ("cpu", GPU)
         },
     }
 

@@ -16,6 +16,10 @@ from loadtests.intervals import Described, Intervals
 FACTS = {
     "name": "kindling", "context": "kind-kindling", "kubeconfig": "/state/kubeconfig",
     "tools": {"kubectl": "/cache/kubectl"}, "complete": True,
+    "node_pools": [
+        {"name": "control-plane", "role": "control-plane"}, {"name": "cpu", "role": "worker"},
+        {"name": "gpu", "role": "worker", "gpus": 2},
+    ],
 }  # fmt: skip
 PORTS = {"serving": 8081, "mlflow": 5000, "prometheus": 9090, "alertmanager": 9093}
 HERE = "http://127.0.0.1:8081"
@@ -56,6 +60,9 @@ def test_the_cluster_of_the_inventory() -> None:
     assert (environment.namespace, environment.minimum, environment.maximum) == ("kindling", 1, 4)
     assert environment.prometheus_url == "http://127.0.0.1:9090"
     assert environment.receiver
+    assert (environment.pools, environment.gpu_pools) == (["cpu", "gpu"], ["gpu"])
+    alone = found(node_pools=[{"name": "main", "role": "control-plane"}])
+    assert (alone.pools, alone.gpu_pools) == (["main"], [])
 
 
 def test_a_minimum_that_was_raised_for_a_while_is_not_the_minimum() -> None:

@@ -161,13 +161,16 @@ def test_at_the_end_everything_is_at_the_minimum() -> None:
 
 def test_pods_run_on_their_pool() -> None:
     def check(story: Story) -> Check:
-        return scaling.on_pools(story.timeline, scenario="ramp", pools={"cpu"})
+        return scaling.on_pools(story.timeline, scenario="ramp", pools={"cpu"}, gpu_pools={"gpu"})
 
     assert check(scaled()).status == "passed"
     wrong = check(scaled().pod(50, "d", node="n2", pool="gpu"))
     assert (wrong.status, wrong.observed) == ("failed", "d on n2 (pool gpu)")
     assert check(scaled().pod(50, "d", pool="")).observed == "d on n1 (pool unknown)"
     assert check(Story().pod(0, "a", node="", pool="")).status == "invalid"
+    gpus = {"requests": {"cpu": 0.1, "nvidia.com/gpu": 1}}
+    assert check(Story().pod(0, "a", pool="gpu", **gpus)).status == "passed"
+    assert check(Story().pod(0, "a", pool="cpu", **gpus)).status == "failed"
 
 
 def test_restarts_are_counted_from_the_first_look() -> None:

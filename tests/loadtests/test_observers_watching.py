@@ -199,7 +199,7 @@ def test_silence_is_noticed_and_dated_back(
         )
     assert lost.fields["text"] == "timed out"
     (connected,) = [m for m in timeline.of("observer", "hpa") if m.fields["state"] == "connected"]
-    assert lost.time - connected.time < 0.4
+    assert lost.time <= connected.time
 
 
 def test_it_stops_beside_a_server_that_says_nothing(server: Server, tmp_path: Path) -> None:
