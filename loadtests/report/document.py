@@ -140,7 +140,7 @@ def _own(
     scenario: Scenario, grid: series.Grid, replicas: dict[str, series.Column], timeline: Timeline
 ) -> dict[str, float]:
     """What the scenario measured; how long scaling out took is seen from outside if it is not."""
-    numbers = {name: float(value) for name, value in scenario.numbers.items()}
+    numbers = {n: float(value) for n, value in scenario.numbers.items() if math.isfinite(value)}
     seconds = _scale_out(scenario, grid, replicas["ready"], timeline)
     if seconds is not None:
         numbers.setdefault("scale_out_seconds", seconds)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 
 import numpy as np
 import pytest
 import report_records as records
 
-from loadtests.report import series, words
+from loadtests.report import Scenario, series, shape, words
 from loadtests.report.document import document
 from loadtests.report.scales import linear, logarithmic, of_latency, time_ticks
 from loadtests.samples import Samples
@@ -109,7 +111,17 @@ def test_what_json_does_not_have_is_null() -> None:
     record = records.empty()
     record.timeline.add("hpa", "serving", at=record.started, desired=math.nan, metrics=None)
     record.timeline.add("load", "load-0", at=record.started + 1, asked=math.inf, cpu="much")
-    found = document(record)["series"]
+    scenario = Scenario("a", "A", record.started, record.ended, "", {"b": math.nan, "c": 1.0})
+    report = document(
+        dataclasses.replace(
+            record, environment={"odd": math.inf}, slo_p95=math.nan, scenarios=[scenario]
+        )
+    )
+    json.dumps(report, allow_nan=False)
+    assert shape.problem(report) == ""
+    assert report["environment"]["tested"]["odd"] is None
+    assert report["scenarios"][0]["numbers"] == {"c": 1.0}
+    found = report["series"]
     assert set(found["replicas"]["desired"]) == {None}
     assert set(found["load"]["asked"]) == set(found["load"]["cpu"]) == {None}
 

@@ -54,6 +54,13 @@ def test_words_too_long_for_a_table_are_stacked_and_stay_whole() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_a_path_longer_than_the_terminal_can_still_be_copied() -> None:
+    path = "/home/somebody/" + "a-long-folder/" * 8 + "timeline.jsonl"
+    check = Check("a", "b", "c", "d", "e", "failed", f"what is in {path}")
+    record = dataclasses.replace(records.passed(), checks=[check])
+    assert path in summary(record, width=80).split()
+
+
 def test_a_width_beyond_the_bounds_is_brought_within_them() -> None:
     assert summary(records.failed(), width=20) == summary(records.failed(), width=80)
     assert summary(records.failed(), width=500) == summary(records.failed(), width=140)
