@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,9 @@ class Service:
         """What it tells a scraper that asks for OpenMetrics."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
-        connection.request("GET", "/metrics", headers=accept)
-        with connection.getresponse() as answer:
-            return answer.read().decode()
+        with closing(connection):
+            connection.request("GET", "/metrics", headers=accept)
+            return connection.getresponse().read().decode()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import urllib.error
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from kindling import bench_observability, paths
+from kindling.web import without_proxy
 from loadtests import data as held_out
 from loadtests.data import Data
 from loadtests.learning import learn
@@ -45,7 +51,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with bench_observability.serving(
         folder / "log", folder / "cache", ["-m", "service"], settings
     ) as service:
-        yield f"http://127.0.0.1:{service.port}"
+        found = f"http://127.0.0.1:{service.port}"
+        _until(lambda: _get(f"{found}/ready"), "both models are served")
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +103,71 @@ def test_another_version_behind_a_known_name_is_found(url: str, data: Data, tmp_
         ("predict", "wrong", "label"),
         ("chat", "wrong", "text"),
     }
+
+
+_UI = """
+import sys
+from pathlib import Path
+from loadtests.data import Data
+from loadtests.load import ui
+
+url, folder, port = sys.argv[1:]
+ui(url, Path(folder), port=int(port), data=Data.read(Path(folder) / "known.json"))
+"""
+
+
+def test_locusts_own_page_drives_the_same_users_and_listens_on_loopback_alone(
+    url: str, data: Data, tmp_path: Path
+) -> None:
+    learn(data, url).write(tmp_path / "known.json")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    page = f"http://127.0.0.1:{port}"
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", _UI, url, str(tmp_path), str(port)],
+            cwd=paths.REPOSITORY, stdout=log, stderr=log,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            _until(lambda: _get(page) is not None, f"the page is there: {tmp_path / 'log'}")
+            listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+            hosts = set(re.findall(rf" ([0-9A-F]+):{port:04X} \S+ 0A ", listening))
+            assert hosts == {"0100007F"}
+            form = urllib.parse.urlencode({"user_count": 10, "spawn_rate": 10}).encode()
+            without_proxy().open(f"{page}/swarm", form, timeout=20).close()
+            _until(lambda: len(_stats(page)) == 2, "both kinds of users have asked")
+            stats = _stats(page)
+        finally:
+            process.terminate()
+    assert set(stats) == {"predict", "chat"}
+    assert set(stats.values()) == {0}
+
+
+def _get(url: str) -> bytes | None:
+    try:
+        with without_proxy().open(url, timeout=20) as answer:
+            content: bytes = answer.read()
+            return content
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
+    except OSError:
+        return None
+
+
+def _stats(page: str) -> dict[str, int]:
+    """How many requests of each name failed."""
+    found = json.loads(_get(f"{page}/stats/requests") or b"{}").get("stats", [])
+    return {one["name"]: one["num_failures"] for one in found if one["name"] != "Aggregated"}
+
+
+def _until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"waited until {what}"
+        time.sleep(0.1)
 
 
 def test_latencies_under_a_stall_are_those_of_arithmetic() -> None:
