@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from loadtests.scenarios import alerts, scale, shapes
+from loadtests.scenarios import alerts, drills, scale, shapes
 from loadtests.scenarios.scenario import Scenario
 
 SCENARIOS: Mapping[str, Scenario] = {
-    one.name: one for one in (scale.SCENARIO, alerts.SCENARIO, *shapes.SCENARIOS)
+    one.name: one for one in (scale.SCENARIO, alerts.SCENARIO, drills.SCENARIO, *shapes.SCENARIOS)
 }
 # What is asserted when nothing is named.
 USUAL = (scale.SCENARIO.name, alerts.SCENARIO.name)

@@ -29,7 +29,6 @@ _OUT_SECONDS = 45.0
 _SCHEDULE_SECONDS = 10.0
 _P95_SECONDS = 0.5
 _LEAST_EFFICIENCY = 0.4
-_POOLS = frozenset({"cpu"})
 # Larger than what a page asks for: so the pods are busy before the generator is.
 _MIX = Mix(predict=0.7, chat=0.3, batches=((8, 0.5), (32, 0.3), (64, 0.2)))
 
@@ -71,7 +70,7 @@ def _run(test: LoadTest) -> list[Check]:
 
 def _judge(test: LoadTest, wanted: int, full: Window, rate: float, within: float) -> list[Check]:
     timeline, samples, name = test.timeline, test.samples, SCENARIO.name
-    alone = _alone(test)
+    alone, environment = _alone(test), test.cluster[0]
     steady = requests.steady(timeline, stage_name="steady", wanted=wanted, settle=2.0)
     first = first_new_pod(timeline, "step")
     if first is not None:
@@ -85,7 +84,10 @@ def _judge(test: LoadTest, wanted: int, full: Window, rate: float, within: float
             ),
             [
                 scaling.within_maximum(timeline, scenario=name),
-                scaling.on_pools(timeline, scenario=name, pools=_POOLS),
+                scaling.on_pools(
+                    timeline, scenario=name, pools=environment.pools,
+                    gpu_pools=environment.gpu_pools,
+                ),
                 scaling.scheduled(timeline, scenario=name, within=_SCHEDULE_SECONDS),
                 scaling.not_restarted(timeline, scenario=name),
                 requests.none_failed(samples, scenario=name),
@@ -97,7 +99,7 @@ def _judge(test: LoadTest, wanted: int, full: Window, rate: float, within: float
                 ),
                 scaling.scaled_in(
                     timeline, scenario=name, stage_name="steady",
-                    wanted=test.cluster[0].minimum, within=within,
+                    wanted=environment.minimum, within=within,
                 ),
                 scaling.at_minimum(timeline, scenario=name),
             ],
