@@ -173,14 +173,21 @@ def _generator(load: dict[str, series.Column]) -> Document:
     def known(name: str) -> Sequence[float]:
         return [value for value in load[name] if value is not None]
 
-    pairs = [(a, b) for a, b in zip(load["asked"], load["achieved"], strict=True)
-             if a is not None and b is not None and a > 0]  # fmt: skip
-    asked, achieved = sum(a for a, _ in pairs), sum(b for _, b in pairs)
+    asked_then = [0.0, *load["asked"], 0.0]
+    # Not the seconds in which a stage begins or ends: they belong to two.
+    pairs = [
+        (asked, sent)
+        for asked, sent, before, after in zip(
+            load["asked"], load["sent"], asked_then, asked_then[2:], strict=False
+        )
+        if asked and before and after and sent is not None
+    ]
+    asked, sent = sum(a for a, _ in pairs), sum(b for _, b in pairs)
     cpu = known("cpu")
     return {
         "asked_per_second": round(asked / len(pairs), 3) if pairs else None,
-        "achieved_per_second": round(achieved / len(pairs), 3) if pairs else None,
-        "achieved_share": round(achieved / asked, 4) if pairs else None,
+        "sent_per_second": round(sent / len(pairs), 3) if pairs else None,
+        "sent_share": round(sent / asked, 4) if pairs else None,
         "cpu_mean": round(sum(cpu) / len(cpu), 4) if cpu else None,
         "cpu_max": max(cpu, default=None),
         "behind_max": max(known("behind"), default=None),

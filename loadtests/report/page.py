@@ -100,11 +100,11 @@ def _lanes(placed: Sequence[marks.Mark]) -> tuple[int, int]:
 def _generator(report: Document) -> list[tuple[str, str]]:
     """How the generator itself fared: whether it could have sent what it was to send."""
     found = report["generator"]
-    share, behind, cpu = found["achieved_share"], found["behind_max"], found["cpu_max"]
+    share, behind, cpu = found["sent_share"], found["behind_max"], found["cpu_max"]
     rows = [
         ("asked", f"{words.amount(found['asked_per_second'])} requests/s on average"),
-        ("achieved", f"{words.amount(found['achieved_per_second'])} requests/s on average"),
-        ("achieved of asked", words.DASH if share is None else f"{share * 100:.1f} %"),
+        ("sent", f"{words.amount(found['sent_per_second'])} requests/s on average"),
+        ("sent of asked", words.DASH if share is None else f"{share * 100:.1f} %"),
         ("furthest behind its schedule", words.duration(behind)),
         ("CPU of its busiest process", words.DASH if cpu is None else
          f"{cpu * 100:.0f} % of a core at most, {found['cpu_mean'] * 100:.0f} % on average"),

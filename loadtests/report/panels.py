@@ -36,7 +36,8 @@ def _requests(report: Document) -> Panel:
     lines = [Line("answered", load["achieved"], "s1")]
     # Users who wait for their answers are asked for no rate.
     if any(_known(load["asked"])):
-        lines.insert(0, Line("asked", load["asked"], "muted dashed", stepped=True))
+        asked = [value or None for value in load["asked"]]
+        lines.insert(0, Line("asked", asked, "muted dashed", stepped=True))
     for name, look in (("failed", "bad"), ("wrong", "s4")):
         if any(_known(load[name])):
             # Where none failed there is no line: one along the bottom would look like some.

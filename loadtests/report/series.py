@@ -96,6 +96,7 @@ def load(grid: Grid, timeline: Timeline, samples: Samples) -> dict[str, Column]:
 def _answers(grid: Grid, samples: Samples) -> dict[str, Floats]:
     ended = {o: samples.ended[samples.outcome == o] for o in ("failed", "wrong")}
     return {
+        "sent": grid.rate(samples.started),
         "achieved": grid.rate(samples.ended),
         **{outcome: grid.rate(times) for outcome, times in ended.items()},
     }
@@ -103,7 +104,8 @@ def _answers(grid: Grid, samples: Samples) -> dict[str, Floats]:
 
 def _counted(grid: Grid, moments: Sequence[Moment]) -> dict[str, Floats]:
     rates = {}
-    for name, key in (("achieved", "finished"), ("failed", "failed"), ("wrong", "wrong")):
+    keys = {"sent": "started", "achieved": "finished", "failed": "failed", "wrong": "wrong"}
+    for name, key in keys.items():
         found = [(m.time, number(m.fields[key])) for m in moments if key in m.fields]
         times, counts = np.array(found, dtype=np.float64).reshape(-1, 2).T
         counted = grid.rate(times, np.nan_to_num(counts))

@@ -191,3 +191,14 @@ def test_numbers_in_words() -> None:
     assert words.clock(437) == "7:17"
     assert words.clock(3661) == "1:01:01"
     assert words.glued("4 pods in 90 s, 5 %") == "4\u00a0pods in 90\u00a0s, 5\u00a0%"
+
+
+def test_what_the_generator_sent_is_held_against_what_it_was_asked() -> None:
+    record = records.passed()
+    kept_up = document(record)["generator"]
+    assert kept_up["sent_share"] == pytest.approx(1, abs=0.02)
+    half = record.samples.where(np.arange(len(record.samples)) % 2 == 0)
+    fell_short = document(dataclasses.replace(record, samples=half))["generator"]
+    assert fell_short["sent_share"] == pytest.approx(0.5, abs=0.02)
+    assert fell_short["asked_per_second"] == kept_up["asked_per_second"]
+    assert document(records.empty())["generator"]["sent_share"] is None

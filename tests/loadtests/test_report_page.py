@@ -12,7 +12,7 @@ import pytest
 import report_records as records
 
 from loadtests.checks import Check
-from loadtests.report import Record, Scenario, page
+from loadtests.report import Record, Scenario, page, trend, words
 from loadtests.report.document import document
 from loadtests.report.marks import marks
 from loadtests.report.panels import panels
@@ -227,6 +227,30 @@ def test_a_trend_needs_earlier_runs() -> None:
     text = page.render(last, earlier)
     assert "nothing to compare it with yet" not in text
     assert re.findall(r'class="run (\w+)', text) == ["passed"] * 3 + ["failed"]
+
+
+def test_a_trend_shows_each_run_and_says_what_is_missing() -> None:
+    days = enumerate((1.0, 2.0, 3.0), 1)
+    runs = [document(records.passed(records.STARTED + day * 86400, slower)) for day, slower in days]
+    runs[1]["scenarios"] = runs[1]["scenarios"][1:]
+    found = trend.small(runs[-1], runs)
+    p95 = found["scale-out"][0]
+    known = [run["scenarios"][-3]["latency"]["p95"] for run in runs]
+    assert p95.now == words.duration(known[-1])
+    assert p95.note == f"{words.duration(known[0])} to {words.duration(known[2])} in 3 runs"
+    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", drawn_line(p95))]
+    levels = [(35 - y) / 30 * known[2] for y in heights]
+    assert levels == pytest.approx(known, rel=0.01)
+    # The second run had no baseline, so there is no line between the first and the third.
+    baseline = found["baseline"][1]
+    assert baseline.note == "the same in all 2 runs"
+    assert re.findall(r"[ML]", drawn_line(baseline)) == ["M", "M"]
+    assert (found["alerts"][0].now, found["alerts"][0].note) == ("", "none in any run")
+    assert trend.small(runs[0], runs[:1])["baseline"][0].note == "nothing to compare with yet"
+
+
+def drawn_line(one: trend.Small) -> str:
+    return one.picture.split("line s1")[1].split("dots")[0]
 
 
 def series_of(parsed: Parsed) -> dict[str, tuple[str, dict[str, str | None]]]:
