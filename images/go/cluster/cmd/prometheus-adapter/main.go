@@ -102,9 +102,23 @@ func (a *adapter) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := prom.NewClient(&http.Client{Timeout: answerWithin}, a.prometheus, nil, http.MethodGet)
-	metrics, lister := provider.NewPrometheusProvider(mapper, objects, client, namers, a.relist, a.maxAge)
+	metrics, lister := provider.NewPrometheusProvider(
+		mapper, objects, newClient(a.prometheus), namers, a.relist, a.maxAge)
 	lister.RunUntil(ctx.Done())
 	a.WithCustomMetrics(metrics)
 	return a.Run(ctx)
+}
+
+// bounded asks Prometheus without the timeout that upstream works out of a deadline: it is the time since
+// then, which is negative, and which only upstream's older libraries wrote as nothing.
+type bounded struct{ prom.GenericAPIClient }
+
+func (b bounded) Do(ctx context.Context, verb, endpoint string, query url.Values) (prom.APIResponse, error) {
+	query.Del("timeout")
+	return b.GenericAPIClient.Do(ctx, verb, endpoint, query)
+}
+
+func newClient(prometheus *url.URL) prom.Client {
+	client := prom.NewGenericAPIClient(&http.Client{Timeout: answerWithin}, prometheus, nil)
+	return prom.NewClientForAPI(bounded{client}, http.MethodGet)
 }

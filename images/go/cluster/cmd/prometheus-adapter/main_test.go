@@ -1,6 +1,11 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,5 +64,27 @@ func TestRulesThatWouldNotBeServedAreRefused(t *testing.T) {
 func TestAFileThatIsNotThereIsRefused(t *testing.T) {
 	if _, err := parse([]string{"--config=/nowhere"}); err == nil {
 		t.Error("accepted")
+	}
+}
+
+func TestARequestWithADeadlineAsksPrometheusForNoTimeThatIsPast(t *testing.T) {
+	asked := make(chan url.Values, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Query()
+		fmt.Fprint(w, `{"status": "success", "data": {"resultType": "vector", "result": []}}`)
+	}))
+	defer server.Close()
+	address, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As every request has it that comes in through the API server.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := newClient(address).Query(ctx, 0, "up"); err != nil {
+		t.Fatal(err)
+	}
+	if query := <-asked; query.Get("query") != "up" || query.Has("timeout") {
+		t.Errorf("asked for %v", query)
 	}
 }
