@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from kindling import paths, rules
+from kindling import rules
 from kindling.errors import KindlingError
 from kindling.prometheus import Prometheus
-from kindling.settings_files import read_mapping
 from loadtests.environment import Environment
 from loadtests.judge.alerts import Rule
 from loadtests.observers.link import Address, Link
+from loadtests.usual import CONTROL_LOOP, STABILIZATION, longest
 
-# Kubernetes' own, where nothing else is set.
-_CONTROL_LOOP = 15.0
-_STABILIZATION = 300.0
 _SYNC = "--horizontal-pod-autoscaler-sync-period="
 _RESOLUTION = "--metric-resolution="
 _POOL = "kindling.dev/pool"
@@ -44,9 +41,8 @@ class Described:
     """The cluster under test, for judging and for the report."""
 
     intervals: Intervals
-    # By alert, how long it pends, here and by the repository's rules.
+    # By alert, how long it pends; of several rules of one name, the longest.
     waits: Mapping[str, float]
-    usual_waits: Mapping[str, float]
     about: Mapping[str, Any]
 
     def rule(self, alert: str, **labels: str) -> Rule:
@@ -60,27 +56,6 @@ class Described:
             alert, self.waits[alert], one.evaluation, one.scrape, one.group_wait,
             one.group_interval, labels=labels,
         )  # fmt: skip
-
-    def document(self) -> dict[str, Any]:
-        """All of it for ``report/``; ``shortened`` has what is quicker here than production's."""
-        return {
-            **self.about, "intervals": asdict(self.intervals), "shortened": self.shortened(),
-        }  # fmt: skip
-
-    def shortened(self) -> list[dict[str, Any]]:
-        """Each interval that is shorter here than by the charts' defaults: what, here, usual."""
-        usual = _usual()
-        rows = [
-            (name, here, usual[name])
-            for name, here in asdict(self.intervals).items()
-            if here is not None
-        ]
-        rows += [
-            (f"for of {alert}", self.waits[alert], wait)
-            for alert, wait in self.usual_waits.items()
-            if alert in self.waits
-        ]
-        return [{"what": w, "here": here, "usual": more} for w, here, more in rows if here < more]
 
 
 def describe(environment: Environment) -> Described:
@@ -104,16 +79,17 @@ def describe(environment: Environment) -> Described:
         evaluation=rules.seconds(config["evaluation_interval"]),
         group_wait=rules.seconds(str(route.get("group_wait", "30s"))),
         group_interval=rules.seconds(str(route.get("group_interval", "5m"))),
-        stabilization=float(down.get("stabilizationWindowSeconds", _STABILIZATION)),
-        control_loop=_flag(system, _SYNC, _CONTROL_LOOP),
+        stabilization=float(down.get("stabilizationWindowSeconds", STABILIZATION)),
+        control_loop=_flag(system, _SYNC, CONTROL_LOOP),
         metrics_resolution=_flag([one["spec"]["template"] for one in servers], _RESOLUTION, 60.0),
     )
-    waits = _longest(
+    waits = longest(
         (one["name"], float(one["duration"])) for group in groups for one in group["rules"]
     )
     (container, *_) = deployment["template"]["spec"]["containers"]
     facts = environment.facts
     about = {
+        "prometheus": prometheus.get("status/buildinfo")["version"],
         "cluster": environment.name, "url": environment.url,
         "kubernetes": facts.get("kubernetes_version"), "supply": facts.get("supply"),
         "node_image": facts.get("node_image"), "gpu_mode": facts.get("gpu_mode"),
@@ -124,7 +100,7 @@ def describe(environment: Environment) -> Described:
             "metrics": hpa.get("metrics", []), "behavior": hpa.get("behavior", {}),
         },
     }  # fmt: skip
-    return Described(intervals, waits, _usual_waits(), about)
+    return Described(intervals, waits, about)
 
 
 def _flag(pods: Sequence[Mapping[str, Any]], flag: str, default: float) -> float | None:
@@ -162,37 +138,3 @@ def _nodes(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for one in items
     ]
-
-
-def _usual() -> dict[str, float]:
-    """What the charts' defaults, which are production's, and Kubernetes' say."""
-    charts = paths.REPOSITORY / "charts"
-    prometheus = read_mapping(charts / "prometheus" / "values.yaml")
-    metrics = read_mapping(charts / "metrics-server" / "values.yaml")
-    return {
-        "scrape": rules.seconds(prometheus["scrape"]["interval"]),
-        "evaluation": rules.seconds(prometheus["evaluationInterval"]),
-        "group_wait": rules.seconds(prometheus["alertmanager"]["groupWait"]),
-        "group_interval": rules.seconds(prometheus["alertmanager"]["groupInterval"]),
-        "stabilization": _STABILIZATION,
-        "control_loop": _CONTROL_LOOP,
-        "metrics_resolution": float(metrics["metricResolutionSeconds"]),
-    }
-
-
-def _usual_waits() -> dict[str, float]:
-    return _longest(
-        (one["alert"], rules.seconds(str(one.get("for", "0s"))))
-        for file in sorted((paths.REPOSITORY / "charts" / "prometheus" / "rules").glob("*.yml"))
-        for group in read_mapping(file)["groups"]
-        for one in group["rules"]
-        if "alert" in one
-    )
-
-
-def _longest(waits: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """By alert; some have several rules."""
-    found: dict[str, float] = {}
-    for alert, wait in waits:
-        found[alert] = max(wait, found.get(alert, 0.0))
-    return found

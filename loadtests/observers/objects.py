@@ -100,6 +100,11 @@ def event(item: Mapping[str, Any]) -> Reduced:
     }
 
 
+def target(metric: Mapping[str, Any]) -> tuple[str, float | None]:
+    """Name and aim of an entry of an autoscaler's ``metrics``."""
+    return _metric(metric), _amount(metric, "target")
+
+
 def _ended(containers: Sequence[Mapping[str, Any]]) -> str:
     for one in containers:
         if last := one.get("lastState", {}).get("terminated"):

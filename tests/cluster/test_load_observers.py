@@ -14,6 +14,7 @@ from kindling import settings
 from loadtests import environment as environments
 from loadtests import intervals, pod_start
 from loadtests.environment import Environment, scale, wait_at_minimum
+from loadtests.facts import facts
 from loadtests.judge import first_pod, scaling, sight
 from loadtests.observers import Observers
 from loadtests.timeline import Moment, Source, Timeline
@@ -127,7 +128,8 @@ def test_the_watchdog_is_seen_and_its_rule_is_known(environment: Environment) ->
     assert described.rule("HighErrorRate").evaluation == described.intervals.evaluation
     assert described.intervals.control_loop is not None
     assert described.intervals.metrics_resolution is not None
-    assert {node["pool"] for node in described.document()["nodes"]} >= {"control-plane", "cpu"}
+    assert {node["pool"] for node in described.about["nodes"]} >= {"control-plane", "cpu"}
+    assert facts(described)["versions"]
 
 
 def test_the_start_of_a_pod_is_measured_and_the_autoscaler_left_as_it_was(

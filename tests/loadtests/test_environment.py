@@ -9,8 +9,9 @@ import pytest
 
 from kindling import settings
 from kindling.errors import KindlingError
-from loadtests import intervals
+from loadtests import intervals, usual
 from loadtests.environment import Environment, Probes, find, foreign
+from loadtests.facts import facts, shortened
 from loadtests.intervals import Described, Intervals
 
 FACTS = {
@@ -142,19 +143,50 @@ def test_a_name_without_a_target_is_refused() -> None:
 
 
 def described(**changed: float | None) -> Described:
-    usual = intervals._usual()
-    waits = intervals._usual_waits()
-    return Described(Intervals(**{**usual, **changed}), dict(waits), waits, {})
-
-
-def test_only_what_is_shorter_than_in_production_is_said_to_be() -> None:
-    assert described().shortened() == []
-    here = described(scrape=5.0, stabilization=600.0, control_loop=None)
-    assert here.shortened() == [{"what": "scrape", "here": 5.0, "usual": 30.0}]
-    here.waits["HighErrorRate"] = 30.0
-    assert here.document()["shortened"][1] == {
-        "what": "for of HighErrorRate", "here": 30.0, "usual": 300.0,
+    about = {
+        "cluster": "kindling", "kubernetes": "v1.36.4", "url": HERE, "cores": 2,
+        "gpu_mode": "simulated", "service_image": "service:1", "node_image": "node:1",
+        "prometheus": "3.9.1", "supply": "packages",
+        "nodes": [
+            {"name": "n1", "pool": "gpu", "cpu": "2", "memory": "8388608Ki", "gpus": "2"},
+            {"name": "n2", "pool": "cpu", "cpu": "2", "memory": "8388608Ki", "gpus": "0"},
+        ],
+        "resources": {"requests": {"cpu": "100m"}, "limits": dict(usual.limits())},
+        "autoscaler": {
+            "minimum": 1, "maximum": usual.maximum(),
+            "metrics": made.autoscaler()["spec"]["metrics"],
+        },
     }  # fmt: skip
+    return Described(Intervals(**{**usual.intervals(), **changed}), usual.waits(), about)
+
+
+def test_only_what_is_less_than_in_production_is_said_to_be() -> None:
+    assert shortened(described()) == {}
+    here = described(scrape=5.0, stabilization=600.0, control_loop=None)
+    assert shortened(here) == {"scrape interval": "5 s, in production 30 s"}
+    here.waits["HighErrorRate"] = 30.0
+    here.about["resources"]["limits"]["cpu"] = "300m"
+    here.about["autoscaler"]["maximum"] = 4
+    assert shortened(here) == {
+        "scrape interval": "5 s, in production 30 s",
+        "HighErrorRate pends": "30 s, in production 300 s",
+        "cpu limit of a pod": "300m, in production 2",
+        "most pods": "4, in production 10",
+    }
+
+
+def test_the_facts_are_in_words() -> None:
+    found = facts(described(control_loop=None))
+    assert found["cluster"] == "kindling, Kubernetes v1.36.4"
+    assert found["nodes"] == {
+        "n1": "pool gpu, 2 cores, 8 GiB, 2 GPUs", "n2": "pool cpu, 2 cores, 8 GiB",
+    }  # fmt: skip
+    assert found["autoscaler"] == {
+        "pods": "1 to 10", "target of cpu": 70.0, "target of in_flight": 4.0,
+    }  # fmt: skip
+    assert isinstance(found["intervals"], dict)
+    assert found["intervals"]["autoscaler's period"] == "not shown by the cluster"
+    assert found["shortened"] == {}
 
 
 def test_a_rule_has_the_intervals_of_the_cluster() -> None:
