@@ -37,6 +37,8 @@ from loadtests.users.service import REQUEST_SECONDS
 GRACE_SECONDS = REQUEST_SECONDS + 2
 _REPORT_SECONDS = 1.0
 _PRIORITY = -10
+# Of the first thread, which does all the work.
+_WAITED = Path("/proc/self/schedstat")
 
 
 class _Process:
@@ -100,7 +102,7 @@ class _Process:
 
     def _report(self, begin: float) -> None:
         """Each second, what was done in it."""
-        last, spent, due = begin, time.process_time(), 0
+        last, spent, due = begin, _spent(), 0
         gevent.sleep(max(0.0, begin - time.time()))
         try:
             while True:
@@ -111,10 +113,10 @@ class _Process:
             self._tell_load(begin, last, spent, due)
 
     def _tell_load(
-        self, begin: float, last: float, spent: float, due: int
-    ) -> tuple[float, float, int]:
+        self, begin: float, last: float, spent: tuple[float, float], due: int
+    ) -> tuple[float, tuple[float, float], int]:
         self._rows.flush()
-        now, spending = time.time(), time.process_time()
+        now, spending = time.time(), _spent()
         seconds = max(now - last, 1e-3)
         asked = arithmetic.asked(self._stages, *self._share, elapsed=now - begin)
         counts, self._turns.counts = self._turns.counts, Counts()
@@ -123,7 +125,8 @@ class _Process:
             load=asdict(counts)
             | {
                 "asked": (asked - due) / seconds,
-                "cpu": (spending - spent) / seconds,
+                "cpu": (spending[0] - spent[0]) / seconds,
+                "waited": (spending[1] - spent[1]) / seconds,
                 "seconds": seconds,
             },
             at=now,
@@ -158,6 +161,15 @@ def main(argv: list[str]) -> int:
     (file,) = argv
     _Process(json.loads(Path(file).read_text())).run()
     return 0
+
+
+def _spent() -> tuple[float, float]:
+    """Seconds of processor time, and those in which there was work but no processor for it."""
+    try:
+        waited = int(_WAITED.read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        waited = 0.0
+    return time.process_time(), waited
 
 
 def _mix(values: dict[str, Any]) -> Mix:
