@@ -66,13 +66,13 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def _main(arguments: argparse.Namespace) -> int:
     if arguments.compare:
-        print(compare(*arguments.compare), end="")
+        print(compare(*arguments.compare))
         return 0
     if arguments.ui:
         test.show_page(arguments)
     record = test.run(arguments)
     write(record, arguments.report)
-    print(summary(record, folder=arguments.report), end="")
+    print(summary(record, folder=arguments.report))
     return exit_code(record)
 
 

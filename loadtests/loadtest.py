@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtests import data as held_out
+from loadtests import learning
 from loadtests.data import Data
 from loadtests.environment import Environment
 from loadtests.intervals import Described, describe
@@ -28,12 +30,12 @@ class LoadTest:
 
     url: str
     folder: Path
-    data: Data
     # The command's.
     options: argparse.Namespace
     # Of a target that is not the inventory's cluster nothing but its answers is known.
     environment: Environment | None = None
     described: Described | None = None
+    data: Data = field(init=False)
     timeline: Timeline = field(default_factory=Timeline)
     numbers: dict[str, float] = field(default_factory=dict)
     # Why the generator was the bottleneck, if it was.
@@ -52,6 +54,11 @@ class LoadTest:
     def samples(self) -> Samples:
         """The requests of all loads so far."""
         return Samples.join([load.samples() for load in self._loads])
+
+    def learn(self) -> None:
+        """Ask the service at rest what it will have to answer under load. Raises KindlingError."""
+        self.say("learn what is answered at rest, on data that no model was trained on")
+        self.data = learning.learn(held_out.load(), self.url)
 
     @contextmanager
     def load(self, stages: Sequence[Stage], mix: Mix) -> Iterator[Generator]:

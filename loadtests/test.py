@@ -11,12 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kindling import lock, paths, settings
+from kindling import cluster, lock, paths, settings
 from kindling.errors import KindlingError
 from kindling.registry_access import access
-from loadtests import data, learning, load
+from loadtests import load
 from loadtests.checks import Check
-from loadtests.data import Data
 from loadtests.environment import NoAutoscalerError, find, foreign
 from loadtests.intervals import Described, describe
 from loadtests.judge.seen import Verdicts
@@ -57,14 +56,11 @@ def run(arguments: argparse.Namespace) -> Record:
             return _failed_before(arguments, started, "there is an autoscaler", error)
         access(environment.name).export()
         described = describe(environment)
+        test = LoadTest(environment.url, folder, arguments, environment, described)
         try:
-            learned = _learn(environment.url)
+            test.learn()
         except KindlingError as error:
             return _failed_before(arguments, started, "answers are right at rest", error)
-        test = LoadTest(
-            environment.url, folder, learned, options=arguments, environment=environment,
-            described=described,
-        )  # fmt: skip
         observers = Observers(
             environment.kubectl, test.timeline, namespace=environment.namespace,
             deployment=environment.deployment, hpa=environment.hpa,
@@ -73,10 +69,11 @@ def run(arguments: argparse.Namespace) -> Record:
             scrape_seconds=described.intervals.scrape,
         )  # fmt: skip
         with observers:
+            began = time.time()
             ran, checks, interrupted = _scenarios(test, chosen)
         checks.append(
             seen_throughout(
-                test.timeline, scenario=_RUN, names=observers.names, begin=started,
+                test.timeline, scenario=_RUN, names=observers.names, begin=began,
                 end=time.time(), most_seconds=_BLIND_SECONDS,
             )
         )  # fmt: skip
@@ -102,7 +99,8 @@ def _elsewhere(arguments: argparse.Namespace, chosen: Sequence[Scenario], starte
             next_step=f"name another scenario: {others}",
         )
     with tempfile.TemporaryDirectory(prefix="kindling-load-") as folder:
-        test = LoadTest(arguments.target, Path(folder), _learn(arguments.target), options=arguments)
+        test = LoadTest(arguments.target, Path(folder), arguments)
+        test.learn()
         ran, checks, interrupted = _scenarios(test, chosen)
         about = {"url": arguments.target}
         return _record(test, started, about, ran, checks, interrupted=interrupted)
@@ -193,13 +191,7 @@ def _facts(described: Described) -> dict[str, Scalar | Mapping[str, Scalar]]:
     return facts
 
 
-def _learn(url: str) -> Data:
-    return learning.learn(data.load(), url)
-
-
 def _own_url(cluster_name: str) -> str:
     """Where the inventory's cluster serves, or empty where there is no such cluster."""
-    from kindling import cluster
-
     known = cluster.facts(cluster_name)
     return f"http://127.0.0.1:{known['ports']['serving']}" if known else ""
