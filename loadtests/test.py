@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from kindling import cluster, lock, paths, settings
 from kindling.errors import KindlingError
@@ -17,7 +17,8 @@ from kindling.registry_access import access
 from loadtests import load
 from loadtests.checks import Check
 from loadtests.environment import NoAutoscalerError, find, foreign
-from loadtests.intervals import Described, describe
+from loadtests.facts import facts
+from loadtests.intervals import describe
 from loadtests.judge.seen import Verdicts
 from loadtests.judge.sight import seen_throughout
 from loadtests.loadtest import LoadTest
@@ -77,7 +78,10 @@ def run(arguments: argparse.Namespace) -> Record:
                 end=time.time(), most_seconds=_BLIND_SECONDS,
             )
         )  # fmt: skip
-        about = {**_facts(described), "observers_cpu": f"{observers.cpu_share:.0%} of a core"}
+        about = {
+            **facts(test.cluster[1]),
+            "CPU of the observers": f"{observers.cpu_share:.0%} of a core",
+        }
         return _record(test, started, about, ran, checks, interrupted=interrupted)
 
 
@@ -170,25 +174,6 @@ def _record(
         started, time.time(), test.options.command, about, ran, test.timeline, test.samples,
         checks, interrupted, {"processes": test.options.processes}, _SLO_P95_SECONDS,
     )  # fmt: skip
-
-
-def _facts(described: Described) -> dict[str, Scalar | Mapping[str, Scalar]]:
-    """What the report tells of the cluster."""
-    about = described.about
-    facts: dict[str, Any] = {
-        key: value
-        for key, value in about.items()
-        if value is None or isinstance(value, str | int | float | bool)
-    }
-    facts["nodes"] = {
-        one["name"]: f"pool {one['pool'] or 'none'}, {one['cpu']} CPU, {one['gpus']} GPUs"
-        for one in about["nodes"]
-    }
-    facts["shortened"] = {
-        one["what"]: f"{one['here']:g} s here, {one['usual']:g} s in production"
-        for one in described.shortened()
-    }
-    return facts
 
 
 def _own_url(cluster_name: str) -> str:

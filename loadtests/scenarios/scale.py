@@ -6,6 +6,7 @@ from itertools import chain
 
 from loadtests.checks import Check
 from loadtests.environment import wait_at_minimum
+from loadtests.intervals import Intervals
 from loadtests.judge import requests, scaling
 from loadtests.judge.first_pod import first_new_pod
 from loadtests.judge.requests import Window
@@ -53,7 +54,7 @@ def _run(test: LoadTest) -> list[Check]:
     within = scaling.scale_in_bound(
         stabilization=described.intervals.stabilization,
         control_loop=described.intervals.control_loop or 15.0,
-        scrape=described.intervals.scrape,
+        scrape=_age(described.intervals),
     )
     test.say(f"{rate:g} requests/s, whatever is answered; then {_BASE_RATE:g}")
     with test.load(
@@ -113,6 +114,14 @@ def _alone(test: LoadTest) -> Window:
     if step is None or first is None:
         return Window(0, 0, 1, "no pod was added")
     return Window(step.begin + 1.0, step.begin + first, test.cluster[0].minimum)
+
+
+def _age(intervals: Intervals) -> float:
+    """How old the oldest thing may be that the autoscaler sees, in seconds.
+
+    metrics-server tells the mean of its last interval, and the next one comes an interval later.
+    """
+    return max(intervals.scrape, 2 * (intervals.metrics_resolution or 0.0))
 
 
 def _target(about: object) -> float:
