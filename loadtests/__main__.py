@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -42,15 +43,17 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     settings.add_arguments(parser)
     add = parser.add_argument
     add("scenarios", nargs="*", metavar="SCENARIO", help=f"{' and '.join(USUAL)} if none is named")
-    add("--rate", type=float, metavar="N", help=f"requests/s of {_SHAPES}, whatever is answered")
+    add(
+        "--rate", type=_positive, metavar="N", help=f"requests/s of {_SHAPES}, whatever is answered"
+    )
     add(
         "--users",
-        type=int,
+        type=_whole,
         metavar="N",
         help="users at once; without --rate each waits for answers",
     )
-    add("--seconds", type=float, default=60.0, metavar="N", help=f"how long {_SHAPES} take")
-    add("--processes", type=int, default=1, metavar="N", help="processes that send requests")
+    add("--seconds", type=_positive, default=60.0, metavar="N", help=f"how long {_SHAPES} take")
+    add("--processes", type=_whole, default=1, metavar="N", help="processes that send requests")
     add("--report", type=Path, default=paths.REPOSITORY / "report", metavar="FOLDER")
     add("--compare", nargs=2, type=Path, metavar=("A", "B"), help="say how two reports differ")
     add("--ui", action="store_true", help="Locust's own page, on 127.0.0.1, and no verdict")
@@ -62,6 +65,20 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         parser.error(f"no scenario is named {unknown[0]}; there are {', '.join(SCENARIOS)}")
     return parsed
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return value
 
 
 def _main(arguments: argparse.Namespace) -> int:
