@@ -18,8 +18,8 @@ DEPLOYMENT = "serving"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NEEDED = ("serving", "mlflow", "prometheus", "alertmanager")
 _HEALTH = {"serving": "/ready", "mlflow": "/health"}
-# On an autoscaler whose minimum was raised for a while: what it was before.
-_MINIMUM = "kindling.dev/minimum-before"
+# On an autoscaler that is held for a while: its minimum and maximum before.
+_BOUNDS = "kindling.dev/bounds-before"
 _KINDS = "deployments.apps,horizontalpodautoscalers.autoscaling"
 
 
@@ -112,10 +112,10 @@ def find(variables: Settings, probes: Probes | None = None) -> Environment:
         raise NoAutoscalerError(missing, next_step="nox -s status, then nox -s cluster-up")
     hpa = objects["HorizontalPodAutoscaler", DEPLOYMENT]
     receives = probes.receiver(kubectl) is not None
+    minimum, maximum = _bounds(hpa)
     return Environment(
-        name, kubectl, namespace, DEPLOYMENT, DEPLOYMENT, _minimum(hpa),
-        hpa["spec"]["maxReplicas"], urls, receives, known,
-    )  # fmt: skip
+        name, kubectl, namespace, DEPLOYMENT, DEPLOYMENT, minimum, maximum, urls, receives, known
+    )
 
 
 def foreign(target: str, own: str, *, named: str = "") -> bool:
@@ -140,22 +140,32 @@ def foreign(target: str, own: str, *, named: str = "") -> bool:
     return True
 
 
-def scale(environment: Environment, pods: int) -> None:
-    """Have ``pods`` at once, and let the autoscaler not have fewer.
+def hold(environment: Environment, pods: int) -> None:
+    """Have ``pods`` at once, and the autoscaler leave it at that until ``release``.
 
-    What its minimum was is noted on it, so that ``wait_at_minimum`` mends what a killed run left.
+    What its bounds were is noted on it, so that ``wait_at_minimum`` mends what a killed run left.
     """
-    raised = pods != environment.minimum
-    patch = {
-        "metadata": {"annotations": {_MINIMUM: str(environment.minimum) if raised else None}},
-        "spec": {"minReplicas": pods},
-    }
-    kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
-    kubectl.check(
-        "patch", "horizontalpodautoscalers", environment.hpa, space, "--type=merge",
-        f"--patch={json.dumps(patch)}",
+    _patch(environment, pods, pods, f"{environment.minimum} {environment.maximum}")
+    environment.kubectl.check(
+        "scale", f"deployment/{environment.deployment}", f"--namespace={environment.namespace}",
+        f"--replicas={pods}",
     )  # fmt: skip
-    kubectl.check("scale", f"deployment/{environment.deployment}", space, f"--replicas={pods}")
+
+
+def release(environment: Environment) -> None:
+    """Give the autoscaler its bounds back."""
+    _patch(environment, environment.minimum, environment.maximum, None)
+
+
+def _patch(environment: Environment, minimum: int, maximum: int, before: str | None) -> None:
+    patch = {
+        "metadata": {"annotations": {_BOUNDS: before}},
+        "spec": {"minReplicas": minimum, "maxReplicas": maximum},
+    }
+    environment.kubectl.check(
+        "patch", "horizontalpodautoscalers", environment.hpa, "--type=merge",
+        f"--namespace={environment.namespace}", f"--patch={json.dumps(patch)}",
+    )  # fmt: skip
 
 
 def wait_at_minimum(environment: Environment, seconds: float = 180) -> None:
@@ -165,8 +175,9 @@ def wait_at_minimum(environment: Environment, seconds: float = 180) -> None:
     """
     kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
     hpa = kubectl.get("horizontalpodautoscalers", environment.hpa, space)
-    if hpa["spec"].get("minReplicas", 1) != environment.minimum:
-        scale(environment, environment.minimum)
+    held = _BOUNDS in hpa["metadata"].get("annotations", {})
+    if held:
+        hold(environment, environment.minimum)
     selector = f"--selector=app.kubernetes.io/name={environment.deployment}"
     deadline = time.monotonic() + seconds
     while True:
@@ -175,6 +186,8 @@ def wait_at_minimum(environment: Environment, seconds: float = 180) -> None:
         ready = live.get("status", {}).get("readyReplicas", 0)
         wanted = live["spec"]["replicas"]
         if len(pods) == ready == wanted == environment.minimum:
+            if held:
+                release(environment)
             return
         if time.monotonic() > deadline:
             raise KindlingError(
@@ -185,9 +198,11 @@ def wait_at_minimum(environment: Environment, seconds: float = 180) -> None:
         time.sleep(1)
 
 
-def _minimum(hpa: Mapping[str, Any]) -> int:
-    before = hpa["metadata"].get("annotations", {}).get(_MINIMUM)
-    return int(before or hpa["spec"].get("minReplicas", 1))
+def _bounds(hpa: Mapping[str, Any]) -> tuple[int, int]:
+    if before := hpa["metadata"].get("annotations", {}).get(_BOUNDS):
+        minimum, maximum = map(int, before.split())
+        return minimum, maximum
+    return hpa["spec"].get("minReplicas", 1), hpa["spec"]["maxReplicas"]
 
 
 def _lacks_pods(objects: Mapping[tuple[str, str], Any], namespace: str) -> list[str]:
@@ -198,7 +213,7 @@ def _lacks_pods(objects: Mapping[tuple[str, str], Any], namespace: str) -> list[
         lacks.append(f"there is no Deployment {what}")
     else:
         # More may be on their way, which `wait_at_minimum` waits for.
-        least = _minimum(hpa) if hpa else 1
+        least = _bounds(hpa)[0] if hpa else 1
         ready = deployment.get("status", {}).get("readyReplicas", 0)
         if ready < least:
             lacks.append(f"{what} has {ready} of {least} pods ready")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kindling.errors import KindlingError
-from loadtests.environment import Environment, scale, wait_at_minimum
+from loadtests.environment import Environment, hold, release, wait_at_minimum
 from loadtests.observers import Observers
 from loadtests.timeline import Timeline
 
@@ -25,17 +25,23 @@ def measure(environment: Environment, seconds: float = 120) -> float:
         deployment=environment.deployment, hpa=environment.hpa, prometheus_url=None,
         alertmanager_url=None, receiver=False,
     )  # fmt: skip
-    with watching:
-        before = {one.name for one in timeline.of("pod")}
-        with _one_more(environment):
-            took = _started(timeline, before, seconds)
-    wait_at_minimum(environment)
+    try:
+        with watching:
+            before = {one.name for one in timeline.of("pod")}
+            with _one_more(environment):
+                took = _started(timeline, before, seconds)
+        wait_at_minimum(environment)
+    finally:
+        release(environment)
     return took
 
 
 @contextmanager
 def _one_more(environment: Environment) -> Iterator[None]:
-    """One pod more while it lasts; the autoscaler's minimum goes along, or it would scale in."""
+    """One pod more while it lasts, with the autoscaler held.
+
+    It would scale in again, and later out: a pod that starts uses more than its share of CPU.
+    """
     more = environment.minimum + 1
     if more > environment.maximum:
         raise KindlingError(
@@ -43,10 +49,10 @@ def _one_more(environment: Environment) -> Iterator[None]:
             next_step="raise serving_values.autoscaling.maxReplicas in the inventory",
         )
     try:
-        scale(environment, more)
+        hold(environment, more)
         yield
     finally:
-        scale(environment, environment.minimum)
+        hold(environment, environment.minimum)
 
 
 def _started(timeline: Timeline, before: set[str], seconds: float) -> float:

@@ -13,7 +13,7 @@ from conftest import Cluster
 from kindling import settings
 from loadtests import environment as environments
 from loadtests import intervals, pod_start
-from loadtests.environment import Environment, scale, wait_at_minimum
+from loadtests.environment import Environment, hold, wait_at_minimum
 from loadtests.facts import facts
 from loadtests.judge import first_pod, scaling, sight
 from loadtests.observers import Observers
@@ -140,17 +140,19 @@ def test_the_start_of_a_pod_is_measured_and_the_autoscaler_left_as_it_was(
     hpa = environment.kubectl.get(
         "horizontalpodautoscalers", environment.hpa, f"--namespace={environment.namespace}"
     )
-    assert hpa["spec"]["minReplicas"] == environment.minimum
+    bounds = hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]
+    assert bounds == (environment.minimum, environment.maximum)
     wait_at_minimum(environment, seconds=5)
 
 
 def test_what_a_killed_measurement_left_is_mended(environment: Environment) -> None:
-    scale(environment, environment.minimum + 1)
+    hold(environment, environment.minimum + 1)
     found = environments.find(settings.load("local"))
-    assert found.minimum == environment.minimum
+    assert (found.minimum, found.maximum) == (environment.minimum, environment.maximum)
     wait_at_minimum(found)
     hpa = environment.kubectl.get(
         "horizontalpodautoscalers", environment.hpa, f"--namespace={environment.namespace}"
     )
-    assert hpa["spec"]["minReplicas"] == environment.minimum
-    assert "kindling.dev/minimum-before" not in hpa["metadata"].get("annotations", {})
+    bounds = hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]
+    assert bounds == (environment.minimum, environment.maximum)
+    assert "kindling.dev/bounds-before" not in hpa["metadata"].get("annotations", {})

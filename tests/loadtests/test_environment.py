@@ -66,12 +66,13 @@ def test_the_cluster_of_the_inventory() -> None:
     assert (alone.pools, alone.gpu_pools) == (["main"], [])
 
 
-def test_a_minimum_that_was_raised_for_a_while_is_not_the_minimum() -> None:
+def test_bounds_that_are_held_for_a_while_are_not_the_bounds() -> None:
     raised = {"kind": "HorizontalPodAutoscaler", **made.autoscaler()}
     raised["spec"]["minReplicas"] = 2
     assert found(raised, {"kind": "Deployment", **made.deployment(2, 2)}).minimum == 2
-    raised["metadata"]["annotations"] = {"kindling.dev/minimum-before": "1"}
-    assert found(raised).minimum == 1
+    raised["metadata"]["annotations"] = {"kindling.dev/bounds-before": "1 6"}
+    held = found(raised)
+    assert (held.minimum, held.maximum) == (1, 6)
 
 
 def test_no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
