@@ -214,7 +214,7 @@ url, folder = sys.argv[1:]
 generator = Generator.start(
     url, [Stage("s", 600, 20, 4)], Mix(1, 0), Path(folder), Timeline(), processes=2, data=known()
 )
-print(*(process.pid for process in generator._processes), flush=True)
+print(*(child.process.pid for child in generator._children), flush=True)
 time.sleep(600)
 """
 
@@ -251,7 +251,7 @@ def test_a_process_that_is_killed_is_an_error(tmp_path: Path) -> None:
         generator = Generator.start(
             server.url, [Stage("s", 600, 20, 4)], ONLY_PREDICT, tmp_path, Timeline(), data=known()
         )
-        generator._processes[0].kill()
+        generator._children[0].process.kill()
         with pytest.raises(KindlingError, match="ended with -9"):
             generator.wait(_LONGEST)
 
