@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from kindling.errors import KindlingError
 from kindling.web import NO_ANSWER
-from loadtests import answers
+from loadtests import answers, streams
 from loadtests.data import CLASSIFIER, GENERATOR, Data, Prompt, Said
 
 _SECONDS = 30.0
@@ -86,7 +86,7 @@ def _texts(
 def _say(connection: http.client.HTTPConnection, prompt: Prompt) -> Said:
     content = _ask(connection, "/v1/chat/completions", prompt.request(), GENERATOR)
     try:
-        return answers.said_in(content)
+        return streams.said_in(content)
     except ValueError as error:
         raise _unsound(GENERATOR, f"its stream is wrong: {error}") from error
 

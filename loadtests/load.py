@@ -5,18 +5,15 @@ Locust patches the whole process that imports it; so nobody does but the process
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 from kindling import paths
 from kindling.errors import KindlingError
@@ -24,6 +21,7 @@ from loadtests import data as held_out
 from loadtests import learning
 from loadtests import mix as mixes
 from loadtests import stages as arithmetic
+from loadtests.child import Child
 from loadtests.data import Data
 from loadtests.mix import Mix
 from loadtests.samples import Samples
@@ -46,13 +44,12 @@ class Generator:
     It ends by itself when all stages have passed and what was under way then has its answer.
     """
 
-    def __init__(self, folder: Path, timeline: Timeline, processes: int) -> None:
-        self._folder, self._timeline = folder, timeline
-        self._processes: list[subprocess.Popen[str]] = []
-        self._threads: list[threading.Thread] = []
-        self._ready: SimpleQueue[int] = SimpleQueue()
-        self._files = [folder / f"requests-{number}.tsv" for number in range(processes)]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._children: list[Child] = []
+        self._files: list[Path] = []
         self._stopped = False
+        # When the first stage begins, in Unix seconds.
         self.begin = 0.0
 
     @classmethod
@@ -81,18 +78,20 @@ class Generator:
         folder.mkdir(parents=True, exist_ok=True)
         known = folder / "data.json"
         data.write(known)
-        generator = cls(folder, timeline, processes)
+        generator = cls(folder)
         try:
             for number in range(processes):
-                generator._spawn(number, {
+                file = folder / f"requests-{number}.tsv"
+                generator._files.append(file)
+                generator._children.append(Child(number, {
                     "target": target_url.rstrip("/"),
                     "stages": [asdict(stage) for stage in stages],
                     "mix": asdict(mix),
-                    "data": str(known),
-                    "requests": str(generator._files[number]),
+                    "data": str(known.absolute()),
+                    "requests": str(file.absolute()),
                     "process": number,
                     "processes": processes,
-                })  # fmt: skip
+                }, folder.absolute(), timeline))  # fmt: skip
             generator._begin()
         except BaseException:
             generator.stop()
@@ -102,7 +101,7 @@ class Generator:
     @property
     def running(self) -> bool:
         """Whether a process of it runs."""
-        return any(process.poll() is None for process in self._processes)
+        return any(child.process.poll() is None for child in self._children)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it has ended, at the latest after ``timeout`` seconds.
@@ -110,16 +109,17 @@ class Generator:
         Raises KindlingError if a process of it failed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        for process in self._processes:
+        for child in self._children:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                process.wait(left)
+                child.process.wait(left)
             except subprocess.TimeoutExpired:
                 return False
-        self._join()
-        for number, process in enumerate(self._processes):
-            if process.returncode and not self._stopped:
-                raise self._failed(number)
+        for child in self._children:
+            child.join()
+        for child in self._children:
+            if child.process.returncode and not self._stopped:
+                raise child.failure()
         return True
 
     def stop(self) -> None:
@@ -128,16 +128,16 @@ class Generator:
         What has no answer yet is not counted.
         """
         self._stopped = self._stopped or self.running
-        for process in self._processes:
-            _tell(process, "stop")
+        for child in self._children:
+            child.tell("stop")
         deadline = time.monotonic() + _STOP_SECONDS
-        for process in self._processes:
+        for child in self._children:
             try:
-                process.wait(max(0.0, deadline - time.monotonic()))
+                child.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._join()
+                child.process.kill()
+                child.process.wait()
+            child.join()
 
     def samples(self) -> Samples:
         """All requests that have an answer by now, give or take a second."""
@@ -154,74 +154,20 @@ class Generator:
     ) -> None:
         self.stop()
 
-    def _spawn(self, number: int, order: dict[str, Any]) -> None:
-        file = self._folder / f"order-{number}.json"
-        file.write_text(json.dumps(order))
-        with self._log(number).open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "loadtests.runner", str(file)],
-                cwd=paths.REPOSITORY,
-                # A session of its own: what interrupts us must not cut the load's files short.
-                start_new_session=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-            )  # fmt: skip
-        self._processes.append(process)
-        thread = threading.Thread(target=self._follow, args=(number, process), daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
     def _begin(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        waiting = set(range(len(self._processes)))
-        while waiting:
-            try:
-                waiting.discard(self._ready.get(timeout=0.2))
-            except Empty:
-                for number in waiting:
-                    if self._processes[number].poll() is not None:
-                        raise self._failed(number) from None
+        for child in self._children:
+            while not child.ready.wait(0.2):
+                if child.process.poll() is not None:
+                    raise child.failure()
                 if time.monotonic() > deadline:
                     raise KindlingError(
-                        f"{len(waiting)} of {len(self._processes)} processes of the load were not"
-                        f" ready within {_READY_SECONDS:g} s",
-                        next_step=f"see {self._log(min(waiting))}",
-                    ) from None
+                        f"a process of the load was not ready within {_READY_SECONDS:g} s",
+                        next_step=f"see {child.log}",
+                    )
         self.begin = time.time() + _NOTICE_SECONDS
-        for process in self._processes:
-            _tell(process, f"begin {self.begin!r}")
-
-    def _follow(self, number: int, process: subprocess.Popen[str]) -> None:
-        """Put what a process says onto the timeline."""
-        assert process.stdout
-        for line in process.stdout:
-            said = json.loads(line)
-            if "load" in said:
-                self._timeline.add("load", f"load-{number}", at=said["at"], **said["load"])
-            elif "stage" in said:
-                fields = {key: said[key] for key in ("phase", "rate", "users") if key in said}
-                self._timeline.add("stage", said["stage"], at=said["at"], **fields)
-            else:
-                self._ready.put(number)
-
-    def _join(self) -> None:
-        for thread in self._threads:
-            thread.join()
-        for process in self._processes:
-            for pipe in (process.stdin, process.stdout):
-                if pipe:
-                    pipe.close()
-
-    def _log(self, number: int) -> Path:
-        return self._folder / f"load-{number}.log"
-
-    def _failed(self, number: int) -> KindlingError:
-        log = self._log(number)
-        said = log.read_text(errors="replace").strip().splitlines()[-1:]
-        code = self._processes[number].returncode
-        return KindlingError(
-            f"a process of the load ended with {code}: {''.join(said) or 'it said nothing'}",
-            next_step=f"see {log}",
-        )
+        for child in self._children:
+            child.tell(f"begin {self.begin!r}")
 
 
 def ui(target_url: str, folder: Path, *, port: int = UI_PORT, data: Data | None = None) -> NoReturn:
@@ -232,15 +178,5 @@ def ui(target_url: str, folder: Path, *, port: int = UI_PORT, data: Data | None 
     locustfile = paths.REPOSITORY / "loadtests" / "locustfile.py"
     os.execv(sys.executable, [  # noqa: S606
         sys.executable, "-m", "locust", "--locustfile", str(locustfile), "--host", target_url,
-        "--web-host", "127.0.0.1", "--web-port", str(port), "--data", str(known),
+        "--web-host", "127.0.0.1", "--web-port", str(port), "--data", str(known.absolute()),
     ])  # fmt: skip
-
-
-def _tell(process: subprocess.Popen[str], words: str) -> None:
-    assert process.stdin
-    try:
-        # Past its buffer, which would try again when it is closed.
-        os.write(process.stdin.fileno(), f"{words}\n".encode())
-    except (OSError, ValueError):
-        # It has ended already.
-        return

@@ -11,6 +11,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -78,8 +79,9 @@ class _Process:
         stages = gevent.spawn(self._tell_stages, begin)
         over = gevent.spawn(self._until_over, begin + total)
         gevent.wait([over, self._stop], max(0.0, begin - time.time()) + total + GRACE_SECONDS, 1)
+        self._turns.stopped = self._stop.is_set()
         self._runner.quit()
-        if not self._stop.is_set():
+        if not self._turns.stopped:
             self._turns.unsent()
         gevent.killall([reports, stages, over])
         self._rows.close()
@@ -155,6 +157,9 @@ class _Process:
 def main(argv: list[str]) -> int:
     """Run one order."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    # A connection for each user; the usual bound is too low for many.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with suppress(OSError):
         # It shares the machine with what it loads, and must not be what is kept waiting.
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)

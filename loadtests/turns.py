@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # A request that a free user sends later than this is late by the fault of the generator.
 LATE = 0.1
+# The name of requests of which it is not known what they were.
+NOTHING = "unknown"
 
 
 @dataclass
@@ -70,6 +72,8 @@ class Turns:
         think: float,
     ) -> None:
         self.counts = Counts()
+        # Set when the run is stopped: what has no answer then is nobody's fault.
+        self.stopped = False
         self._rows = rows
         self._think = think
         self._begun = Event()
@@ -106,16 +110,18 @@ class Turns:
             else:
                 yield from self._open(running, number)
 
-    def unsent(self) -> int:
+    def unsent(self) -> None:
         """Write down as failed what was to be sent and never was, for no user became free."""
-        number, now = 0, time.time()
+        now = time.time()
         for running in self._stages:
             for intended in running.arrivals:
-                if intended < now:
-                    self._write(intended, now, now, "unsent", 0, "failed", "not sent")
-                    self.counts.failed += 1
-                    number += 1
-        return number
+                self.failed(intended, now, "not sent")
+
+    def failed(self, intended: float, started: float, reason: str) -> None:
+        """Write down a request that came to nothing within all the time there was."""
+        self._write(intended, started, time.time(), NOTHING, 0, "failed", reason)
+        self.counts.finished += 1
+        self.counts.failed += 1
 
     def _open(self, running: _Running, user: int) -> Iterator[Turn]:
         while True:
@@ -147,13 +153,13 @@ class Turn:
         self._turns, self._intended, self._held = turns, intended, held
 
     def __enter__(self) -> Self:
-        counts = self._turns.counts
+        counts, self._started = self._turns.counts, time.time()
         counts.started += 1
         counts.in_flight += 1
         if self._held:
             counts.held += 1
         elif self._intended is not None:
-            behind = time.time() - self._intended
+            behind = self._started - self._intended
             counts.late += behind > LATE
             counts.behind = max(counts.behind, behind)
         return self
@@ -164,8 +170,9 @@ class Turn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Also of a request that the end of the run cuts short: of that, nothing else is counted.
         self._turns.counts.in_flight -= 1
+        if kind and not self._turns.stopped:
+            self._turns.failed(self._intended or self._started, self._started, "no answer")
 
     def ended(self, answer: Answer) -> None:
         """Write down what became of it."""

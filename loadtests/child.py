@@ -1,0 +1,75 @@
+"""One process of the load, from the side of whoever starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from kindling import paths
+from kindling.errors import KindlingError
+from loadtests.timeline import Timeline
+
+
+class Child:
+    """Runs ``loadtests.runner`` by an order; what it says of each second goes to a timeline."""
+
+    def __init__(
+        self, number: int, order: dict[str, Any], folder: Path, timeline: Timeline
+    ) -> None:
+        self.log = folder / f"load-{number}.log"
+        self._name, self._timeline = f"load-{number}", timeline
+        file = folder / f"order-{number}.json"
+        file.write_text(json.dumps(order))
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "loadtests.runner", str(file)],
+                cwd=paths.REPOSITORY,
+                # A session of its own: what interrupts us must not cut the load's files short.
+                start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        self.ready = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def tell(self, words: str) -> None:
+        """Say something to it; one that has ended does not hear it."""
+        assert self.process.stdin
+        try:
+            # Past its buffer, which would try again when it is closed.
+            os.write(self.process.stdin.fileno(), f"{words}\n".encode())
+        except (OSError, ValueError):
+            return
+
+    def join(self) -> None:
+        """Take in what one that has ended said last."""
+        self._thread.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
+
+    def failure(self) -> KindlingError:
+        """What became of one that failed."""
+        said = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+        return KindlingError(
+            f"a process of the load ended with {self.process.returncode}:"
+            f" {''.join(said) or 'it said nothing'}",
+            next_step=f"see {self.log}",
+        )
+
+    def _follow(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            said = json.loads(line)
+            if "load" in said:
+                self._timeline.add("load", self._name, at=said["at"], **said["load"])
+            elif "stage" in said:
+                fields = {key: said[key] for key in ("phase", "rate", "users") if key in said}
+                self._timeline.add("stage", said["stage"], at=said["at"], **fields)
+            else:
+                self.ready.set()
