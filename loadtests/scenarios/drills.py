@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from kindling.errors import KindlingError
 from loadtests.checks import Check
-from loadtests.environment import Environment, scale, wait_at_minimum
+from loadtests.environment import Environment, hold, release, wait_at_minimum
 from loadtests.judge import requests
 from loadtests.judge.seen import Verdicts, seconds
 from loadtests.load import Mix, Stage
@@ -72,12 +72,12 @@ def _more_pods(test: LoadTest) -> Iterator[None]:
             next_step="raise serving_values.autoscaling.maxReplicas in the inventory",
         )
     try:
-        scale(environment, pods)
+        hold(environment, pods)
         if not test.wait(f"{pods} pods", lambda: _is_well(environment), seconds=_AGAIN_SECONDS):
             raise KindlingError(f"{pods} pods were not ready", next_step="nox -s status")
         yield
     finally:
-        scale(environment, environment.minimum)
+        release(environment)
 
 
 def _is_well(environment: Environment) -> bool:
