@@ -96,6 +96,11 @@ class LoadTest:
         self.say(text)
         return self.timeline.add("action", name, text=text).time
 
+    def pause(self, what: str, seconds: float) -> None:
+        """Let something go on for a while."""
+        self.say(f"{what}, {seconds:g} s")
+        time.sleep(seconds)
+
     def wait(self, what: str, until: Callable[[], object], *, seconds: float) -> bool:
         """Wait ``seconds`` at most; whether what was waited for came."""
         self.say(f"wait for {what}")

@@ -16,6 +16,9 @@ Ending = Literal["passed", "failed", "invalid", "interrupted"]
 # 2 is what commands of Kindling end with on wrong arguments, 130 what a shell says after Ctrl-C.
 EXIT_CODES: Mapping[Ending, int] = {"passed": 0, "failed": 1, "invalid": 3, "interrupted": 130}
 
+# Of a scenario's numbers: requests that failed because it had them fail.
+ON_PURPOSE = "failed_on_purpose"
+
 
 @dataclass(frozen=True)
 class Scenario:

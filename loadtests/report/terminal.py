@@ -11,7 +11,7 @@ from pathlib import Path
 
 from loadtests.report import verdicts, words
 from loadtests.report.document import Document, document
-from loadtests.report.record import Record
+from loadtests.report.record import ON_PURPOSE, Record
 
 _COLUMNS = ("scenario", "assertion", "expected", "observed", "bound", "verdict")
 _KEYS = ("scenario", "name", "expected", "observed", "bound", "status")
@@ -83,11 +83,16 @@ class _Text:
         head = f"{verdict.upper()}: {verdicts.ended(report)}"
         lines = [self._styled(line, verdict) for line in self._wrapped(head, 0, 2)]
         if totals["requests"]:
-            lines += self._wrapped(
-                f"{words.count(totals['requests'], 'request')}, {totals['failed']:,} failed, "
-                f"{totals['wrong']:,} wrong, p95 {words.duration(totals['latency']['p95'])}, "
-                f"in {words.duration(report['ended'] - report['started'])}", 0, 2,
-            )  # fmt: skip
+            p95, meant = totals["latency"]["p95"], _on_purpose(report)
+            parts = [
+                words.count(totals["requests"], "request"),
+                f"{totals['failed']:,} failed" + (f" ({meant:,} on purpose)" if meant else ""),
+                f"{totals['wrong']:,} wrong",
+                # Where one in twenty failed on purpose there is none to tell.
+                *([] if p95 is None else [f"p95 {words.duration(p95)}"]),
+                f"in {words.duration(report['ended'] - report['started'])}",
+            ]
+            lines += self._wrapped(", ".join(parts), 0, 2)
         return [*lines, f"Report: {folder / 'index.html'}"]
 
     def _widths(self, rows: Sequence[Sequence[str]]) -> list[int] | None:
@@ -141,6 +146,10 @@ class _Text:
 
     def _styled(self, text: str, status: str) -> str:
         return f"\x1b[{_STYLES[status]}m{text}\x1b[0m" if self._color and text else text
+
+
+def _on_purpose(report: Document) -> int:
+    return sum(int(one["numbers"].get(ON_PURPOSE, 0)) for one in report["scenarios"])
 
 
 def _words(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from loadtests.judge import alerts, requests
 from loadtests.judge.alerts import course
 from loadtests.load import Mix, Stage
 from loadtests.loadtest import LoadTest
+from loadtests.report.record import ON_PURPOSE
 from loadtests.rules import shortened
 from loadtests.scenarios.scenario import Scenario
 
@@ -33,7 +34,7 @@ def _run(test: LoadTest) -> list[Check]:
         within = (_WINDOW_SECONDS / factor + rule.evaluation + rule.scrape) * 1.1 + rule.poll
         registry = connect()
         with test.load([Stage("traffic", _MOST_SECONDS, _RATE, _USERS)], _MIX):
-            test.wait("some traffic", lambda: False, seconds=_BEFORE_SECONDS)
+            test.pause("traffic that nothing is wrong with", _BEFORE_SECONDS)
             began = test.act("promote", f"promote version {version}, which is faulty")
             move = registry.promote(CLASSIFIER, version)
             try:
@@ -50,6 +51,8 @@ def _run(test: LoadTest) -> list[Check]:
                 lambda: course(test.timeline, rule, began).told_resolved,
                 seconds=within + rule.notified_within + 30,
             )  # fmt: skip
+    fault = test.samples.between(began, ended + _FOLLOW_SECONDS)
+    test.numbers[ON_PURPOSE] = int((fault.outcome == "failed").sum())
     calm = test.samples.between(ended + _FOLLOW_SECONDS, float("inf"))
     seen = course(test.timeline, rule, began)
     if seen.firing:

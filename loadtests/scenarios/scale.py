@@ -29,7 +29,10 @@ _SETTLE_SECONDS = 5.0
 _OUT_SECONDS = 45.0
 _SCHEDULE_SECONDS = 10.0
 _P95_SECONDS = 0.5
-_LEAST_EFFICIENCY = 0.4
+# Pods that get no load add nothing. Where all cores are busy already, they cannot add much.
+_LEAST_EFFICIENCY = 0.15
+# The kubelet looks at least so often at what a container has used.
+_KUBELET_SECONDS = 15.0
 # Larger than what a page asks for: so the pods are busy before the generator is.
 _MIX = Mix(predict=0.7, chat=0.3, batches=((8, 0.5), (32, 0.3), (64, 0.2)))
 
@@ -119,9 +122,11 @@ def _alone(test: LoadTest) -> Window:
 def _age(intervals: Intervals) -> float:
     """How old the oldest thing may be that the autoscaler sees, in seconds.
 
-    metrics-server tells the mean of its last interval, and the next one comes an interval later.
+    Of CPU use metrics-server tells the mean between its last two looks, each at what the kubelet
+    saw last, until it looks again.
     """
-    return max(intervals.scrape, 2 * (intervals.metrics_resolution or 0.0))
+    cpu = 2 * (intervals.metrics_resolution or 0.0) + _KUBELET_SECONDS
+    return max(intervals.scrape, cpu)
 
 
 def _target(about: object) -> float:
