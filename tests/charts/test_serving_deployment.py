@@ -161,6 +161,7 @@ def test_prometheus_is_told_where_the_metrics_are(render: Render) -> None:
         "prometheus.io/scrape": "true",
         "prometheus.io/port": "8000",
         "prometheus.io/path": "/metrics",
+        "kindling.dev/scrape-interval": "5s",
         "team": "a",
     }
 
