@@ -82,9 +82,21 @@ def test_only_dns_the_service_and_the_registry_are_reachable(render: Render) -> 
     policy = manifests["NetworkPolicy"]["spec"]
     assert policy["podSelector"] == manifests["Deployment"]["spec"]["selector"]
     assert policy["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
     dns, others = policy["egress"]
     assert {one["port"] for one in dns["ports"]} == {53}
+    (peer,) = dns["to"]
+    assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
+    assert peer["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "kube-system"
+    }
     assert [one["port"] for one in others["ports"]] == [8001, 443]
+
+
+def test_those_who_may_read_it_are_a_value(render: Render) -> None:
+    peer = {"podSelector": {"matchLabels": {"may": "read"}}}
+    (rule,) = render(networkPolicy={"ingressFrom": [peer]})["NetworkPolicy"]["spec"]["ingress"]
+    assert rule["from"] == [peer]
 
 
 def test_there_are_never_two_that_report(render: Render) -> None:
