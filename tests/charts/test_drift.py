@@ -27,10 +27,15 @@ def test_the_settings_are_those_of_the_program(
     assert (settings.service_host, settings.service_port) == ("serving-headless", 8000)
     assert settings.interval_seconds == 60
     # Numbers as people write them, large ones too.
-    large = {"intervalSeconds": 86400, "reports": {"intervalSeconds": 2_592_000}}
+    large = {
+        "intervalSeconds": 86400,
+        "minimumRows": 1_000_000,
+        "reports": {"intervalSeconds": 2_592_000},
+    }
     env = container(render(**large))["env"]
     settings = load_settings({one["name"]: one.get("value", "") for one in env})
     assert (settings.interval_seconds, settings.report_interval_seconds) == (86400, 2_592_000)
+    assert settings.minimum_rows == 1_000_000
 
 
 def test_the_password_comes_from_a_secret(render: Render) -> None:
