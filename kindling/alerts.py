@@ -43,7 +43,7 @@ def ask_receiver(kubectl: Kubectl, **query: str) -> list[dict[str, Any]] | None:
     done = kubectl.run("get", f"--raw={RECEIVER}?{urllib.parse.urlencode(query)}", timeout=10)
     try:
         found: list[dict[str, Any]] = json.loads(done.stdout)["notifications"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return None
     return found
 

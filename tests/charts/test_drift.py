@@ -27,10 +27,15 @@ def test_the_settings_are_those_of_the_program(
     assert (settings.service_host, settings.service_port) == ("serving-headless", 8000)
     assert settings.interval_seconds == 60
     # Numbers as people write them, large ones too.
-    large = {"intervalSeconds": 86400, "reports": {"intervalSeconds": 2_592_000}}
+    large = {
+        "intervalSeconds": 86400,
+        "minimumRows": 1_000_000,
+        "reports": {"intervalSeconds": 2_592_000},
+    }
     env = container(render(**large))["env"]
     settings = load_settings({one["name"]: one.get("value", "") for one in env})
     assert (settings.interval_seconds, settings.report_interval_seconds) == (86400, 2_592_000)
+    assert settings.minimum_rows == 1_000_000
 
 
 def test_the_password_comes_from_a_secret(render: Render) -> None:
@@ -82,9 +87,21 @@ def test_only_dns_the_service_and_the_registry_are_reachable(render: Render) -> 
     policy = manifests["NetworkPolicy"]["spec"]
     assert policy["podSelector"] == manifests["Deployment"]["spec"]["selector"]
     assert policy["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
     dns, others = policy["egress"]
     assert {one["port"] for one in dns["ports"]} == {53}
+    (peer,) = dns["to"]
+    assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
+    assert peer["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "kube-system"
+    }
     assert [one["port"] for one in others["ports"]] == [8001, 443]
+
+
+def test_those_who_may_read_it_are_a_value(render: Render) -> None:
+    peer = {"podSelector": {"matchLabels": {"may": "read"}}}
+    (rule,) = render(networkPolicy={"ingressFrom": [peer]})["NetworkPolicy"]["spec"]["ingress"]
+    assert rule["from"] == [peer]
 
 
 def test_there_are_never_two_that_report(render: Render) -> None:

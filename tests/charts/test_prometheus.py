@@ -59,6 +59,73 @@ def test_pods_are_scraped_once_and_only_if_they_ask(render: Render) -> None:
     assert "honor_labels" not in found["pods"]
 
 
+def test_pods_that_run_no_more_or_not_yet_are_not_scraped(render: Render) -> None:
+    for job in (jobs(render())[name] for name in ("pods", "pods-own-labels")):
+        (drop,) = (
+            re.compile(rule["regex"])
+            for rule in job["relabel_configs"]
+            if rule["source_labels"] == ["__meta_kubernetes_pod_phase"] and rule["action"] == "drop"
+        )
+        phases = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
+        assert [phase for phase in phases if not drop.fullmatch(phase)] == ["Running"]
+
+
+def test_the_token_is_shown_to_the_clusters_own_servers_alone(render: Render) -> None:
+    shown = {
+        name: job["kubernetes_sd_configs"]
+        for name, job in jobs(render()).items()
+        if "authorization" in job
+    }
+    assert shown == {
+        "kubelet": [{"role": "node"}],
+        "cadvisor": [{"role": "node"}],
+        "apiserver": [{"role": "endpointslice", "namespaces": {"names": ["default"]}}],
+        "metrics-server": [{"role": "pod", "namespaces": {"names": ["kube-system"]}}],
+    }
+
+
+def test_it_may_read_what_it_finds_targets_by_and_nothing_else(render: Render) -> None:
+    rules = render()["ClusterRole"]["rules"]
+    resources = {one for rule in rules for one in rule.get("resources", [])}
+    assert resources == {"nodes", "services", "pods", "endpointslices", "nodes/metrics"}
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_pods_are_confined_and_only_prometheus_has_a_token(render: Render) -> None:
+    manifests = render()
+    pods = {
+        name.partition("/")[2]: manifest["spec"]["template"]["spec"]
+        for name, manifest in manifests.items()
+        if name.startswith("StatefulSet/")
+    }
+    tokens = {name for name, pod in pods.items() if pod.get("automountServiceAccountToken", True)}
+    assert (len(pods), tokens) == (3, {"prometheus"})
+    for pod in pods.values():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["enableServiceLinks"] is False
+        (container,) = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_only_those_who_may_call_do_and_the_receiver_calls_nobody(render: Render) -> None:
+    peer = {"podSelector": {"matchLabels": {"may": "call"}}}
+    manifests = render(networkPolicy={"ingressFrom": [peer]})
+    for name in ("prometheus", "prometheus-alertmanager"):
+        (rule,) = manifests[f"NetworkPolicy/{name}"]["spec"]["ingress"]
+        own, asked = rule["from"]
+        assert own["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "prometheus"
+        assert asked == peer
+        (rule,) = render()[f"NetworkPolicy/{name}"]["spec"]["ingress"]
+        assert rule == {"ports": [{"port": "http", "protocol": "TCP"}]}
+    receiver = manifests["NetworkPolicy/prometheus-alert-receiver"]["spec"]
+    assert "Egress" in receiver["policyTypes"]
+    assert not receiver.get("egress")
+
+
 def relabelled(job: dict[str, Any], annotation: str, value: str) -> dict[str, str]:
     """The labels that the job sets for a pod whose annotation has this value."""
     source = "__meta_kubernetes_pod_annotation_" + re.sub("[^a-z]", "_", annotation)
@@ -93,6 +160,22 @@ def test_rules_are_files_whose_runbooks_get_the_prefix(render: Render) -> None:
     for rule in rules:
         wanted = f"https://wiki.example/docs/runbooks/{rule['alert']}.md"
         assert rule["annotations"]["runbook_url"] == wanted
+
+
+def test_what_is_inhibited_by_an_alert_names_alerts_that_there_are(render: Render) -> None:
+    manifests = render()
+    text = "".join(manifests["ConfigMap/prometheus-rules"]["data"].values())
+    known = set(re.findall(r"alert: (\w+)", text))
+    config = manifests["ConfigMap/prometheus-alertmanager"]["data"]["alertmanager.yml"]
+    matchers = [
+        matcher
+        for rule in yaml.safe_load(config)["inhibit_rules"]
+        for matcher in rule["source_matchers"] + rule["target_matchers"]
+    ]
+    named = [re.fullmatch(r'alertname=~?"(.+)"', matcher) for matcher in matchers]
+    names = {name for match in named if match for name in match[1].split("|")}
+    assert names
+    assert names <= known
 
 
 def test_a_rule_file_can_be_replaced_and_then_another_pod_reads_it(render: Render) -> None:

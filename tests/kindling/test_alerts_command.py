@@ -11,6 +11,7 @@ from doctor_fakes import FACTS
 
 from kindling import alerts, cluster
 from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def alert(name: str, state: str = "firing", summary: str = "") -> dict[str, Any]
 
 
 def notification(name: str, status: str) -> dict[str, Any]:
-    return {**alert(name), "status": status, "received": "2026-01-01T10:01:00.1Z"}
+    return {**alert(name), "status": status, "received": "2026-01-01T12:01:00.1+02:00"}
 
 
 def run(
@@ -61,6 +62,27 @@ def test_a_watchdog_that_is_silent_is_named(capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert "Watchdog does not fire" in out
     assert "no receiver of notifications answers" in out
+
+
+def test_the_last_notifications_are_shown_and_all_is_well_only_if_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = [notification(f"Alert{number:02}", "firing") for number in range(20)]
+    run(alert("Watchdog"), alert("Slow", "pending"), notified=kept)
+    out = capsys.readouterr().out
+    assert "last of 20 notifications" in out
+    assert [f"Alert{number:02}" in out for number in range(20)] == [False] * 10 + [True] * 10
+    assert "all is well" not in out
+
+
+@pytest.mark.parametrize("said", ["", "not found", "{}", "null", "[]"])
+def test_what_is_no_answer_of_a_receiver_is_as_if_there_were_none(
+    tmp_path: Path, said: str
+) -> None:
+    binary = tmp_path / "kubectl"
+    binary.write_text(f"#!/bin/sh\necho '{said}'\n")
+    binary.chmod(0o755)
+    assert alerts.ask_receiver(Kubectl(binary, tmp_path / "config", "here")) is None
 
 
 def test_programs_get_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,8 @@ class Collector(Loopback):
     handler = _Handler
     status: int = 200
     experiment: str | None = None
+    number: str = "7"
+    stage: str = "active"
     count: int = 0
     # How many of them are more than a day old.
     old: int = 0
@@ -65,7 +67,8 @@ class Collector(Loopback):
         if path.startswith("/api/2.0/mlflow/experiments/get-by-name"):
             if self.experiment is None:
                 return 404, {}
-            return 200, {"experiment": {"experiment_id": "7", "lifecycle_stage": "active"}}
+            found = {"experiment_id": self.number, "lifecycle_stage": self.stage}
+            return 200, {"experiment": found}
         asked = json.loads(body or b"{}")
         if path == "/api/2.0/mlflow/experiments/create":
             self.experiment = asked["name"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from test_metrics import sample
 
+from service import feedback
 from service.errors import FeedbackExpiredError, InvalidRequestError
 from service.metrics import KEPT, Metrics
 from service.metrics_quality import WINDOW
@@ -67,6 +69,19 @@ def test_an_id_counts_once(client: TestClient) -> None:
     assert 'outcome="right",version="3"} 1.0' in client.get("/metrics").text
 
 
+def test_the_last_ids_are_remembered_and_no_more(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback, "_REMEMBERED", 3)
+    made = [{"id": predict(client)["prediction_id"], "labels": [1]} for _ in range(4)]
+
+    def counted(known: dict[str, Any]) -> bool:
+        return bool(client.post("/feedback", json=known).json()["counted"])
+
+    assert all(map(counted, made))
+    assert [counted(known) for known in reversed(made)] == [False, False, False, True]
+
+
 @pytest.mark.parametrize(
     ("labels", "field"),
     [
@@ -96,7 +111,8 @@ def test_an_id_that_was_changed_anywhere_is_refused(client: TestClient) -> None:
         other = "A" if made[place] != "A" else "B"
         forged = {"id": made[:place] + other + made[place + 1 :], "labels": [1]}
         assert client.post("/feedback", json=forged).status_code == 422, place
-    for text in ("", "A", made[:-4], made + "AAAA", "\u2603", "A" * LONGEST, "A" * (LONGEST + 1)):
+    cut = ("", "A", made[:-4], made + "AAAA", made[:8] + "****" + made[8:])
+    for text in (*cut, "\u2603", "A" * LONGEST, "A" * (LONGEST + 1)):
         assert client.post("/feedback", json={"id": text, "labels": [1]}).status_code == 422
     assert 'outcome="right",version="3"} 0.0' in client.get("/metrics").text
 
@@ -119,6 +135,17 @@ def test_feedback_comes_too_late_after_some_days(monkeypatch: pytest.MonkeyPatch
         ids.read(made)
 
 
+def test_how_many_days_is_a_setting(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client(feedback_key=KEY, feedback_days=2)
+    known = {"id": predict(client)["prediction_id"], "labels": [1]}
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3 * 86_400)
+    answer = client.post("/feedback", json=known)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "feedback_expired")
+
+
 @pytest.mark.parametrize("classes", [2, 256, 257, 65_536, 65_537, 100_000])
 def test_an_id_holds_every_label_that_a_model_may_have(classes: int) -> None:
     ids = PredictionIds(KEY, days=1)
@@ -127,6 +154,20 @@ def test_an_id_holds_every_label_that_a_model_may_have(classes: int) -> None:
     assert (predicted.model, predicted.version) == ("a" * 63, "9" * 18)
     assert (predicted.labels, predicted.classes) == (labels, classes)
     assert len(ids.make("a" * 63, "9" * 18, [1] * 4096, classes)) <= LONGEST
+
+
+def test_a_signature_cannot_be_guessed() -> None:
+    ids = PredictionIds(KEY, days=1)
+    made = ids.make("digits", "3", [1], 10)
+    signed = {len(ids.read(made).signature), len(ids._sign(b"")), len(ids._sign(bytes(1000)))}
+    assert signed == {16}
+
+
+def test_names_that_are_ready_for_ids_are_not_gathered_without_end() -> None:
+    ids = PredictionIds(KEY, days=1)
+    for number in range(1000):
+        ids.make("digits", str(number), [1], 10)
+    assert len(ids._models) < 200
 
 
 def test_an_id_of_the_largest_default_batch_is_short() -> None:
@@ -194,3 +235,25 @@ def test_the_api_description_has_it(client: TestClient) -> None:
 def test_a_body_over_its_own_limit_is_refused(client: TestClient) -> None:
     answer = client.post("/feedback", content=b" " * 70_000)
     assert answer.status_code == 413
+
+
+def test_it_keeps_to_the_bounds_of_all_requests(make_client: MakeClient, served: Served) -> None:
+    finish, asked = threading.Event(), threading.Event()
+
+    class Slow:
+        def predict(self, *_: Any) -> Any:
+            asked.set()
+            assert finish.wait(10)
+            return served.runner.predict(*_)
+
+    slow = dataclasses.replace(served, runner=Slow())
+    client = make_client(slow, feedback_key=KEY, max_in_flight=1, max_body_bytes=2000)
+    assert client.post("/feedback", content=b" " * 2001).status_code == 413
+    thread = threading.Thread(target=predict, args=(client,))
+    thread.start()
+    try:
+        assert asked.wait(10)
+        assert client.post("/feedback", json={"id": "A", "labels": [1]}).status_code == 503
+    finally:
+        finish.set()
+        thread.join(10)

@@ -50,6 +50,15 @@ def test_log_lines_are_json_without_what_was_sent(serve: Serve) -> None:
     assert "in-body" not in server.log.read_text()
 
 
+def test_a_line_is_of_bounded_length_and_probes_have_none(serve: Serve) -> None:
+    server = serve(drain_seconds=0)
+    for path in ("health", "x" * 3000):
+        httpx.get(f"{server.url}/{path}")
+    server.process.terminate()
+    assert server.process.wait(20) == 0
+    assert [len(line["path"]) for line in server.log_lines() if "path" in line] == [200]
+
+
 def test_a_traceback_is_logged_without_what_was_sent(serve: Serve) -> None:
     server = serve(("-c", FAILING))
     row = [13.0625, *EXAMPLE_ROW[1:]]

@@ -75,6 +75,16 @@ def test_only_what_was_not_refused_is_timed(status: int, timed: int) -> None:
     assert count("llm_request_latency_seconds_count", labels) == timed
 
 
+def test_a_status_that_is_none_of_ours_is_counted_as_other() -> None:
+    metrics = Metrics()
+    metrics.served("digits", "1", 1.0)
+    for status in (418, 599):
+        metrics.answered("digits", "1", status, 0.5)
+    labels = {"model": "digits", "version": "1"}
+    assert sample(metrics, "llm_requests_total", **labels, status="other") == 2
+    assert sample(metrics, "llm_requests_total", **labels, status="418") is None
+
+
 def test_every_documented_answer_is_counted_under_its_own_status(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     for path in ("/predict", "/v1/chat/completions"):

@@ -19,6 +19,15 @@ Serve = Callable[..., Server]
 REQUEST = {"instances": [EXAMPLE_ROW]}
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
+# The service with lines of requests that wait for longer than it takes to end.
+UNHURRIED = """
+import sys
+from service import __main__ as command, access_log
+
+access_log._SECONDS = 600
+sys.exit(command.main())
+"""
+
 
 @pytest.mark.parametrize("sent", ["a", "Aa0._-", "x" * 64])
 def test_an_id_that_is_sane_is_taken_over(client: TestClient, sent: str) -> None:
@@ -68,7 +77,7 @@ def test_every_line_of_a_request_says_which_request_it_is_of(serve: Serve) -> No
 
 
 def test_the_last_lines_are_written_before_the_end(serve: Serve) -> None:
-    server = serve(drain_seconds=0)
+    server = serve(("-c", UNHURRIED), drain_seconds=0)
     httpx.post(f"{server.url}/predict", json=REQUEST, headers={"X-Request-ID": "last"})
     server.process.terminate()
     assert server.process.wait(20) == 0

@@ -15,7 +15,7 @@ import pytest
 from conftest import Server, wait_until
 from fake_registry import FakeRegistry
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from model_graphs import package as constant
 from text_models import trained
@@ -105,6 +105,7 @@ def test_a_model_with_many_features_takes_no_more_memory() -> None:
 
 
 @given(st.integers(1, 12), st.lists(st.integers(0, 30), max_size=12))
+@example(3, [2, 2, 1])
 @settings(deadline=None)
 def test_a_ring_holds_the_last_rows_however_they_come(capacity: int, batches: list[int]) -> None:
     ring, added = Ring(1, capacity), np.arange(1, sum(batches) + 1)

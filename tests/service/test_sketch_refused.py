@@ -81,6 +81,8 @@ BAD_TEXT = {
     "fewer groups": TOKENS | {"groups": [0, 1]},
     "another feature": TOKENS | {"features": [feature("words")]},
     "more features": TOKENS | {"features": [feature("tokens"), feature("more")]},
+    "more counts than groups": TOKENS
+    | {"features": [feature("tokens", edges=[0.5, 1.5], counts=[1, 2, 3])]},
     "more groups than counts": TOKENS | {"groups": [0, 1] * 159 + [0, 2]},
     "more groups than there may be": TOKENS | {"groups": [0, 1] * 159 + [0, 32]},
     "a group below zero": TOKENS | {"groups": [0, 1] * 159 + [0, -1]},

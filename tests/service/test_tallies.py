@@ -62,6 +62,15 @@ def test_an_exemplar_stands_at_the_bucket_of_its_value() -> None:
     assert line == 'seconds_bucket{le="0.25",model="digits"} 1.0 # {trace_id="abc"} 0.25 17.5'
 
 
+def test_values_that_nobody_scrapes_take_no_more_memory() -> None:
+    histogram, registry = made(Tallies)
+    series = histogram.labels("digits")
+    for _ in range(10_000):
+        series.observe(1.0)
+    assert len(series._waiting) < 1_000
+    assert count(registry) == 10_000
+
+
 def test_nothing_is_lost_while_scrapes_count() -> None:
     # Threads take turns as often as they can, and the series is never left alone.
     before = sys.getswitchinterval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import httpx2 as httpx
@@ -59,6 +60,7 @@ def test_a_trace_shows_the_request_in_it_the_batch_and_in_it_the_model(
     serve: Serve, collector: Collector
 ) -> None:
     server = traced(serve, collector, trace_sample_ratio=1)
+    before = time.time_ns()
     ask(server, **{"X-Request-ID": "mine"})
     stop(server)
     (request,), (batch,), (model,) = map(collector.named, ("POST /predict", "batch", "model"))
@@ -76,6 +78,8 @@ def test_a_trace_shows_the_request_in_it_the_batch_and_in_it_the_model(
     assert attributes(batch)["kindling.rows"] == 3
     assert attributes(model) == {"kindling.model": "digits", "kindling.version": "3"}
     began, ended = request.start_time_unix_nano, request.end_time_unix_nano
+    assert before <= began
+    assert ended <= time.time_ns()
     assert began <= batch.start_time_unix_nano <= model.start_time_unix_nano
     assert model.end_time_unix_nano <= batch.end_time_unix_nano <= ended
 
@@ -88,7 +92,11 @@ def test_a_client_that_samples_is_traced_in_its_own_trace_and_one_that_does_not_
     ask(server, **UNSAMPLED)
     ask(server, **SAMPLED, tracestate="vendor=1", baggage="secret=in-baggage")
     ask(server, traceparent="00-nonsense-01")
+    # Only what models are asked is traced: a span's name is nothing that a client makes up.
+    httpx.post(f"{server.url}/made-up", headers=SAMPLED)
+    httpx.get(f"{server.url}/predict", headers=SAMPLED)
     stop(server)
+    assert len(collector.spans) == 3
     (request,) = collector.named("POST /predict")
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE_ID, PARENT)
     assert request.trace_state == "vendor=1"
@@ -243,3 +251,14 @@ def test_an_experiment_that_went_is_made_again(collector: Collector) -> None:
 
     asyncio.run(send())
     assert collector.experiment == "traces"
+
+
+def test_an_experiment_that_is_deleted_or_has_an_odd_id_gets_nothing(collector: Collector) -> None:
+    collector.experiment = "traces"
+    for collector.stage, collector.number, why in (
+        ("deleted", "7", "traces is deleted"),
+        ("active", "7\r\nX-Odd: 1", "not MLflow's"),
+    ):
+        with pytest.raises(RegistryUnreachableError, match=why):
+            asyncio.run(kept(collector, 100).send(b""))
+    assert "/v1/traces" not in {path for path, _, _ in collector.asked}

@@ -71,18 +71,49 @@ func TestItShowsWhatWasSentByNameStatusAndTime(t *testing.T) {
 	expect(t, names(t, handler, "?alertname=A"), "A firing", "A resolved")
 	expect(t, names(t, handler, "?alertname=A&status=resolved"), "A resolved")
 	expect(t, names(t, handler, "?since="+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
+	hourAgo := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	expect(t, names(t, handler, "?status=firing&since="+hourAgo), "A firing", "B firing")
+	if _, body := call(handler, "GET", "/notifications", ""); strings.Count(body, `"groupKey":"g"`) != 3 {
+		t.Fatal(body)
+	}
 	_, metrics := call(handler, "GET", "/metrics", "")
-	if !strings.Contains(metrics, `kindling_notifications_total{status="firing"} 2`) {
-		t.Fatal(metrics)
+	for _, wanted := range []string{`{status="firing"} 2`, `{status="resolved"} 1`} {
+		if !strings.Contains(metrics, "kindling_notifications_total"+wanted) {
+			t.Fatal(metrics)
+		}
+	}
+}
+
+func TestItLogsWhichAlertsCameAndNothingThatTheyTell(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kept")
+	store, err := Open(file, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	handler := Handler(store, slog.New(slog.NewTextHandler(&log, nil)))
+	code, _ := call(handler, "POST", "/alerts", `{"version":"4","alerts":[{"status":"firing",
+		"labels":{"alertname":"A","instance":"in-label"},"annotations":{"summary":"in-annotation"}}]}`)
+	if code != http.StatusOK || !strings.Contains(log.String(), "alertname=A status=firing") {
+		t.Fatalf("answered %d, logged %s", code, log.String())
+	}
+	if strings.Contains(log.String(), "in-") {
+		t.Fatal(log.String())
+	}
+	// What is kept is not for other users of the machine.
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatal(info, err)
 	}
 }
 
 func TestItKeepsTheNewestOverARestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kept")
 	handler := receiver(t, file, 2)
-	for _, name := range []string{"A", "B", "C", "D", "E"} {
+	for _, name := range []string{"A", "B", "C", "D"} {
 		post(t, handler, name, "firing")
 	}
+	expect(t, names(t, handler, ""), "C firing", "D firing")
+	post(t, handler, "E", "firing")
 	expect(t, names(t, handler, ""), "D firing", "E firing")
 	if content, _ := os.ReadFile(file); strings.Count(string(content), "\n") > 4 {
 		t.Fatalf("the file grows: %s", content)
@@ -96,6 +127,17 @@ func TestItKeepsTheNewestOverARestart(t *testing.T) {
 	again := receiver(t, file, 2)
 	post(t, again, "F", "firing")
 	expect(t, names(t, receiver(t, file, 2), ""), "E firing", "F firing")
+}
+
+func TestWhatGrowsAsItIsWrittenIsReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kept")
+	text := strings.Repeat("<", 1_000_000)
+	code, body := call(receiver(t, file, 2), "POST", "/alerts", `{"version":"4","alerts":[{"status":"firing",
+		"labels":{"alertname":"A"},"annotations":{"summary":"`+text+`"}}]}`)
+	if code != http.StatusOK {
+		t.Fatalf("answered %d: %s", code, body)
+	}
+	expect(t, names(t, receiver(t, file, 2), ""), "A firing")
 }
 
 func TestWhatIsNoMessageIsRefused(t *testing.T) {

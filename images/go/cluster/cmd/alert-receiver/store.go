@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-const longestLine = 1 << 20
+// A character of a message becomes six at most: `<` is written as `\u003c`.
+const longestLine = 8 * largestBody
 
 // Notification is one alert of one message, as Alertmanager's webhook describes it.
 type Notification struct {
