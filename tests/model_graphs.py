@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,15 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    load_model_from_string,
+    numpy_helper,
+)
 
 FEATURES = 64
 CLASSES = 10
@@ -186,6 +195,67 @@ def faulty() -> bytes:
         "w": np.zeros((FEATURES, CLASSES), np.float32),
     }
     return classifier(nodes, weights)
+
+
+def slowed(graph: bytes, *, seconds: float) -> bytes:
+    """The classifier ``graph``, after about so many seconds of one core here spent on nothing."""
+    once = _slowed(graph, rounds=50)
+    session = ort.InferenceSession(once, _one_thread(), providers=["CPUExecutionProvider"])
+    rows = np.zeros((1, FEATURES), np.float32)
+    session.run(None, {session.get_inputs()[0].name: rows})
+    began = time.perf_counter()
+    session.run(None, {session.get_inputs()[0].name: rows})
+    each = (time.perf_counter() - began) / 50
+    return _slowed(graph, rounds=max(1, round(seconds / each)))
+
+
+def _one_thread() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return options
+
+
+def _slowed(graph: bytes, *, rounds: int) -> bytes:
+    model: ModelProto = load_model_from_string(graph)
+    value, score = helper.make_tensor_value_info, TensorProto.FLOAT
+    rows, probabilities = model.graph.input[0].name, model.graph.output[1].name
+    for node in model.graph.node:
+        for names in (node.output, node.input):
+            names[:] = ["fast" if one == probabilities else one for one in names]
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["slow_in", "slow_w"], ["slow_m"]),
+            helper.make_node("Tanh", ["slow_m"], ["slow_out"]),
+            helper.make_node("Identity", ["slow_on"], ["slow_go"]),
+        ],
+        "slow",
+        [
+            value("slow_turn", TensorProto.INT64, []), value("slow_on", TensorProto.BOOL, []),
+            value("slow_in", score, [256, 256]),
+        ],
+        [value("slow_go", TensorProto.BOOL, []), value("slow_out", score, [256, 256])],
+    )  # fmt: skip
+    weights = {
+        "slow_w": np.full((256, 256), 0.01, np.float32),
+        "slow_rounds": np.array(rounds, np.int64),
+        "slow_yes": np.array(True),
+        "slow_zero": np.array(0, np.float32),
+    }
+    model.graph.initializer.extend(numpy_helper.from_array(w, key) for key, w in weights.items())
+    made = [
+        # Of the rows, so that it is not worked out once and for all when the model is opened.
+        helper.make_node("ReduceMean", [rows], ["slow_mean"], keepdims=0),
+        helper.make_node("Add", ["slow_w", "slow_mean"], ["slow_start"]),
+        helper.make_node(
+            "Loop", ["slow_rounds", "slow_yes", "slow_start"], ["slow_end"], body=body
+        ),
+        helper.make_node("ReduceMean", ["slow_end"], ["slow_last"], keepdims=0),
+        helper.make_node("Mul", ["slow_last", "slow_zero"], ["slow_nothing"]),
+        helper.make_node("Add", ["fast", "slow_nothing"], [probabilities]),
+    ]
+    model.graph.node.extend(made)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def in_the_runtimes_own_format() -> bytes:
