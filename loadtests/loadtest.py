@@ -61,11 +61,20 @@ class LoadTest:
         self.data = learning.learn(held_out.load(), self.url)
 
     @contextmanager
-    def load(self, stages: Sequence[Stage], mix: Mix) -> Iterator[Generator]:
-        """Put load on the target while the block runs, at most for as long as its stages last."""
+    def load(self, stages: Sequence[Stage], mix: Mix, *, url: str = "") -> Iterator[Generator]:
+        """Put load on the target while the block runs, at most for as long as its stages last.
+
+        ``url`` is that of another target which serves the same models.
+        """
         folder, own = self.folder / f"load-{len(self._loads)}", Timeline()
         generator = Generator.start(
-            self.url, stages, mix, folder, own, processes=self.options.processes, data=self.data
+            url or self.url,
+            stages,
+            mix,
+            folder,
+            own,
+            processes=self.options.processes,
+            data=self.data,
         )
         self._loads.append(generator)
         try:
@@ -81,9 +90,9 @@ class LoadTest:
         chosen = [f"--inventory={self.options.inventory}"]
         return chosen + [f"--set={one}" for one in self.options.set]
 
-    def drive(self, stages: Sequence[Stage], mix: Mix) -> None:
+    def drive(self, stages: Sequence[Stage], mix: Mix, *, url: str = "") -> None:
         """Put all of a load on the target."""
-        with self.load(stages, mix) as generator:
+        with self.load(stages, mix, url=url) as generator:
             seconds = sum(stage.seconds for stage in stages)
             self.wait(
                 f"{len(stages)} stages of load, {seconds:.0f} s", lambda: not generator.running,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from loadtests.scenarios import alerts, drills, scale, shapes
+from loadtests.scenarios import alerts, drills, gpu, scale, shapes
 from loadtests.scenarios.scenario import Scenario
 
 SCENARIOS: Mapping[str, Scenario] = {
-    one.name: one for one in (scale.SCENARIO, alerts.SCENARIO, drills.SCENARIO, *shapes.SCENARIOS)
+    one.name: one
+    for one in (scale.SCENARIO, alerts.SCENARIO, drills.SCENARIO, gpu.SCENARIO, *shapes.SCENARIOS)
 }
 # What is asserted when nothing is named.
 USUAL = (scale.SCENARIO.name, alerts.SCENARIO.name)
