@@ -125,6 +125,18 @@ def bench_observability(session: nox.Session) -> None:
     _module(session, "dev", "kindling.bench_observability", *session.posargs)
 
 
+@nox.session(name="bench-scaling", default=False)
+def bench_scaling(session: nox.Session) -> None:
+    """Time from a step of load to a new pod, beside its floor and beside a stock autoscaler."""
+    _module(session, "loadtest", "loadtests.bench_scaling", *session.posargs)
+
+
+@nox.session(name="bench-latency", default=False)
+def bench_latency(session: nox.Session) -> None:
+    """What the load test's latencies say of a stall, beside arithmetic and another generator."""
+    _module(session, "dev", "loadtests.bench_latency", *session.posargs)
+
+
 def _module(session: nox.Session, lock: str, *words: str) -> None:
     """Run a Python module in the environment that ``requirements/LOCK.txt`` describes."""
     made = environments.folder(lock)
