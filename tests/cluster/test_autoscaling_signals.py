@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from cluster_load import Load
 from conftest import Cluster, eventually
 from slow_clients import SlowClients
 
-from kindling import paths
+from kindling import paths, settings
 from kindling.pods import serving_pods
+from loadtests.environment import find, hold, release, wait_at_minimum
 
 GAUGE = "http_requests_in_flight"
 API = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/kindling/pods/*"
@@ -64,12 +66,19 @@ def ready(cluster: Cluster) -> int:
     return int(live["status"].get("readyReplicas", 0))
 
 
-def at_rest(cluster: Cluster) -> None:
-    eventually(
-        lambda: ready(cluster) == len(serving_pods(cluster.kubectl)) == 1,
-        seconds=240,
-        what="the service is at rest with one pod",
-    )
+@pytest.fixture(autouse=True)
+def at_rest(cluster: Cluster) -> Iterator[None]:
+    """Each begins with one pod and leaves one to others, without the minute of scaling in."""
+    environment = find(settings.load("local"))
+
+    def rest() -> None:
+        hold(environment, environment.minimum)
+        release(environment)
+        wait_at_minimum(environment)
+
+    rest()
+    yield
+    rest()
 
 
 @contextmanager
@@ -116,7 +125,6 @@ def test_the_autoscaler_sees_both_signals_and_their_targets(cluster: Cluster) ->
 
 
 def test_requests_that_wait_bring_pods_although_no_cpu_is_used(cluster: Cluster) -> None:
-    at_rest(cluster)
     target = int(autoscaler(cluster)["spec"]["metrics"][1]["pods"]["target"]["averageValue"])
     before = rescaled_by(cluster, GAUGE)
     body = (paths.REPOSITORY / "service" / "example.json").read_bytes()
@@ -134,7 +142,6 @@ def test_requests_that_wait_bring_pods_although_no_cpu_is_used(cluster: Cluster)
 def test_cpu_alone_still_brings_pods_while_the_custom_metrics_api_is_away(
     cluster: Cluster, holdout: dict[str, Any]
 ) -> None:
-    at_rest(cluster)
     body = json.dumps({"instances": holdout["request"]["instances"] * 16}).encode()
     with without_the_adapter(cluster), Load(cluster.url, body, threads=6) as load:
         eventually(lambda: ready(cluster) >= 2, seconds=140, what="a second pod is ready")

@@ -11,6 +11,8 @@ import sentencepiece
 from conftest import Cluster
 from mlflow import MlflowClient, artifacts
 
+from kindling.pods import serving_pods
+
 PROMPT = "The estimator is fitted to the training data"
 
 
@@ -70,18 +72,21 @@ def test_the_models_are_listed_and_an_unknown_one_is_not_there(client: openai.Op
         )
 
 
-def test_tokens_are_counted_in_the_metrics(client: openai.OpenAI, cluster: Cluster) -> None:
-    import urllib.request
+def counted(cluster: Cluster, kind: str) -> float:
+    """Tokens of that type that the pods have counted for the text model."""
+    total = 0.0
+    for pod in serving_pods(cluster.kubectl):
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:8000/proxy/metrics"
+        for line in cluster.kubectl.check("get", f"--raw={path}").splitlines():
+            if line.startswith("llm_tokens_total") and f'type="{kind}"' in line and "text" in line:
+                total += float(line.split()[-1])
+    return total
 
+
+def test_tokens_are_counted_in_the_metrics(client: openai.OpenAI, cluster: Cluster) -> None:
+    before = {kind: counted(cluster, kind) for kind in ("input", "output")}
     client.chat.completions.create(
         model="text", messages=[{"role": "user", "content": PROMPT}], max_tokens=2
     )
-    with urllib.request.urlopen(f"{cluster.url}/metrics", timeout=10) as answer:
-        page = answer.read().decode()
-    for kind in ("input", "output"):
-        (line,) = (
-            line
-            for line in page.splitlines()
-            if line.startswith("llm_tokens_total") and f'type="{kind}"' in line and "text" in line
-        )
-        assert float(line.split()[-1]) > 0
+    for kind, tokens in before.items():
+        assert counted(cluster, kind) > tokens
