@@ -147,13 +147,26 @@ def _looked_at(kubectl: Kubectl, plan: Plan) -> Plan:
     """The plan, with whether every object of an otherwise unchanged release is there."""
     if plan.changed or plan.live is None:
         return plan
-    objects = [document for document in yaml.safe_load_all(plan.live.manifest) if document]
+    # kubectl refuses objects of another namespace than the one that it is told.
+    by_namespace: dict[str, list[Any]] = {}
+    for document in yaml.safe_load_all(plan.live.manifest):
+        if document:
+            namespace = document["metadata"].get("namespace", plan.release.namespace)
+            by_namespace.setdefault(namespace, []).append(document)
+    return replace(
+        plan,
+        whole=all(
+            _are_there(kubectl, namespace, objects) for namespace, objects in by_namespace.items()
+        ),
+    )
+
+
+def _are_there(kubectl: Kubectl, namespace: str, objects: Sequence[Any]) -> bool:
     done = kubectl.run(
-        "get", "--filename=-", f"--namespace={plan.release.namespace}", "--ignore-not-found",
-        "--output=name", stdin=plan.live.manifest,
+        "get", "--filename=-", f"--namespace={namespace}", "--ignore-not-found", "--output=name",
+        stdin=yaml.safe_dump_all(objects),
     )  # fmt: skip
-    there = done.stdout.split()
-    return replace(plan, whole=done.returncode == 0 and len(there) == len(objects))
+    return done.returncode == 0 and len(done.stdout.split()) == len(objects)
 
 
 class Helm:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kindling import helm
 from kindling.errors import KindlingError
@@ -33,7 +34,13 @@ class FakeKubectl(Kubectl):
     def run(
         self, *args: str, stdin: str | None = None, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        there = "".join(f"{name}\n" for name in self.objects)  # type: ignore[attr-defined]
+        (told,) = [arg.partition("=")[2] for arg in args if arg.startswith("--namespace=")]
+        there = ""
+        for one in yaml.safe_load_all(stdin or ""):
+            if one["metadata"].get("namespace", told) != told:
+                return subprocess.CompletedProcess(args, 1, "", "the namespace does not match")
+            name = f"{one['kind']}/{one['metadata']['name']}"
+            there += f"{name}\n" if name in self.objects else ""  # type: ignore[attr-defined]
         return subprocess.CompletedProcess(args, 0, there, "")
 
     def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
@@ -101,9 +108,16 @@ def test_a_manual_upgrade_or_rollback_is_a_change(release: helm.Release) -> None
 
 
 def test_a_release_that_lacks_an_object_is_a_change(release: helm.Release) -> None:
-    manifest = "kind: A\n---\nkind: B\n"
+    # Some belong into a namespace of others, as what lets them ask the API server.
+    manifest = """
+kind: A
+metadata: {name: x}
+---
+kind: B
+metadata: {name: x, namespace: kube-system}
+"""
     live = secret(release, 1, "deployed", release.description, manifest)
-    for objects, changed in ((["a/x", "b/x"], False), (["a/x"], True)):
+    for objects, changed in ((["A/x", "B/x"], False), (["A/x"], True), (["B/x"], True)):
         (plan,) = helm.plan(FakeKubectl([live], objects), [release])
         assert plan.changed is changed
 
