@@ -48,8 +48,11 @@ def run(arguments: argparse.Namespace) -> Record:
         arguments.target, _own_url(variables.cluster_name), named=arguments.yes_target
     ):
         return _elsewhere(arguments, chosen, started)
+    held = paths.state_root() / "loadtest.lock"
     # Two would measure each other.
-    with lock.hold("loadtest", paths.state_root() / "loadtest.lock"), ExitStack() as stack:
+    with lock.hold("loadtest", held), ExitStack() as stack:
+        # cluster-down knows nothing of it, and leaves no file.
+        stack.callback(lock.remove, held)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kindling-load-")))
         try:
             environment = find(variables)

@@ -62,6 +62,7 @@ def test_a_cluster_that_never_came_up_whole_is_told(tmp_path: Path) -> None:
     done = command(tmp_path, "smoke")
     assert done.returncode == 1
     assert "cluster-up of kindling was interrupted, or still runs" in done.stderr
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_help_says_what_each_scenario_does(tmp_path: Path) -> None:
