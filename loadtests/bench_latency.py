@@ -121,7 +121,7 @@ def _ours(service: Service, load: Load, folder: Path) -> Measured:
         raise KindlingError(f"{wrong} of {len(samples)} requests had no right answer")
     measured = Measured(samples.latency, stalled, cpu)
     measured.tell("ours")
-    for problem in sustained(timeline, stages):
+    for problem in sustained(timeline):
         print(f"not what was asked for: {problem}")
     return measured
 

@@ -82,7 +82,7 @@ class LoadTest:
                 yield generator
         finally:
             self.timeline.extend(own)
-        self.problems += sustained(own, stages)
+        self.problems += sustained(own)
 
     @property
     def inventory(self) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from loadtests.stages import Stage
 from loadtests.timeline import Moment, Timeline
 
 _SHORTAGE = 0.02
@@ -19,7 +18,7 @@ _CPU_SECONDS = 5
 _SILENT_SECONDS = 5.0
 
 
-def sustained(timeline: Timeline, stages: Sequence[Stage]) -> list[str]:
+def sustained(timeline: Timeline) -> list[str]:
     """What made the generator the bottleneck; a run with one problem or more tells nothing.
 
     It does not matter here how the service did: what a request had to wait for until a user became

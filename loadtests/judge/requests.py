@@ -111,27 +111,6 @@ def achieved(
     )  # fmt: skip
 
 
-def generator_kept_up(
-    timeline: Timeline, *, scenario: str, begin: float, end: float, behind: float = 1.0,
-    cpu: float = 0.9,
-) -> Check:  # fmt: skip
-    """The load was what was asked for: else it is not the service that was measured.
-
-    Never `failed`: a generator that is late makes the run invalid.
-    """
-    make, bound = Verdicts(scenario), f"≤ {seconds(behind)} behind, ≤ {cpu:.0%} of a core"
-    name, expected = "the generator kept up", "requests sent when they were due"
-    loads = timeline.of("load", since=begin, until=end)
-    if not loads:
-        return make.invalid(name, "the generator told nothing", expected=expected, bound=bound)
-    late = max(one.fields["behind"] for one in loads)
-    used = max(one.fields["cpu"] for one in loads)
-    observed = f"{seconds(late)} behind, {used:.0%} of a core at most"
-    if late > behind or used > cpu:
-        return make.invalid(name, observed, expected=expected, bound=bound)
-    return make(name, True, expected=expected, observed=observed, bound=bound)
-
-
 def efficiency(
     samples: Samples, before: Window, after: Window, *, scenario: str, at_least: float
 ) -> Check:

@@ -101,19 +101,6 @@ def test_what_was_asked_was_answered() -> None:
     assert check(steadily(0.0), asked=0).status == "invalid"
 
 
-def test_a_generator_that_is_late_makes_the_run_invalid() -> None:
-    def status(story: Story) -> str:
-        return requests.generator_kept_up(
-            story.timeline, scenario="ramp", begin=T, end=T + 10, behind=1.0, cpu=0.9
-        ).status
-
-    assert status(Story().load(1).load(2, behind=1.0, cpu=0.9)) == "passed"
-    assert status(Story().load(1).load(2, behind=1.1)) == "invalid"
-    assert status(Story().load(1).load(2, cpu=0.95)) == "invalid"
-    assert status(Story().load(1).load(12, behind=9)) == "passed"
-    assert status(Story()) == status(Story().load(12)) == "invalid"
-
-
 def test_added_pods_add_requests() -> None:
     before, after = Window(T, T + 20, 1), Window(T + 30, T + 50, 3)
 
