@@ -31,14 +31,14 @@ from loadtests.data import Data
 from loadtests.environment import Environment, find, hold, release, wait_at_minimum
 from loadtests.intervals import Intervals, describe
 from loadtests.judge.first_pod import Floor, first_new_pod
-from loadtests.load import Generator, Mix, Stage
+from loadtests.load import Generator, Stage
+from loadtests.mix import BUSY
 from loadtests.observers import Observers
 from loadtests.timeline import Timeline
 
 _MEDIAN, _WORST, _STOCK = 1.0, 1.25, 0.4
 _USERS = 20
 _STOCK_SECONDS = 120.0
-_MIX = Mix(predict=0.7, chat=0.3, batches=((8, 0.5), (32, 0.3), (64, 0.2)))
 _MANIFEST = "/etc/kubernetes/manifests/kube-controller-manager.yaml"
 _FLAG = "--horizontal-pod-autoscaler-sync-period="
 _USUAL_PERIOD = "15s"
@@ -111,7 +111,7 @@ def _step(environment: Environment, data: Data, seconds: float) -> float:
     with tempfile.TemporaryDirectory(prefix="kindling-bench-") as folder, watching:
         before = {one.name for one in timeline.of("pod")}
         with Generator.start(
-            environment.url, [Stage("step", seconds, None, _USERS)], _MIX, Path(folder), timeline,
+            environment.url, [Stage("step", seconds, None, _USERS)], BUSY, Path(folder), timeline,
             data=data,
         ) as load:  # fmt: skip
             while load.running and not _is_ready(timeline, before):

@@ -25,6 +25,10 @@ class Mix:
     connection_seconds: float = 10.0
 
 
+# Larger than what a page asks for: so the pods are busy before the generator is.
+BUSY = Mix(predict=0.7, chat=0.3, batches=((8, 0.5), (32, 0.3), (64, 0.2)))
+
+
 class Draws:
     """What comes next, at random but the same every time for the same ``seed``."""
 

@@ -19,6 +19,7 @@ from loadtests.checks import Check
 from loadtests.environment import NoAutoscalerError, find, foreign
 from loadtests.facts import facts
 from loadtests.intervals import describe
+from loadtests.judge.requests import SLO_P95_SECONDS
 from loadtests.judge.seen import Verdicts
 from loadtests.judge.sight import seen_throughout
 from loadtests.loadtest import LoadTest
@@ -32,7 +33,6 @@ from loadtests.timeline import Timeline
 
 # A Prometheus that takes other rules starts again.
 _BLIND_SECONDS = 30.0
-_SLO_P95_SECONDS = 0.5
 # What is asserted of the whole run, and of what must be so before it begins.
 _RUN = "run"
 
@@ -175,7 +175,7 @@ def _record(
 ) -> Record:
     return Record(
         started, time.time(), test.options.command, about, ran, test.timeline, test.samples,
-        checks, interrupted, {"processes": test.options.processes}, _SLO_P95_SECONDS,
+        checks, interrupted, {"processes": test.options.processes}, SLO_P95_SECONDS,
     )  # fmt: skip
 
 

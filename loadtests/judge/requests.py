@@ -17,6 +17,10 @@ _FEWEST = 100
 _SHOWN = 3
 
 
+# Seconds that 95 % of requests may take, as the service's objective has it.
+SLO_P95_SECONDS = 0.5
+
+
 @dataclass(frozen=True)
 class Window:
     """A stretch of a stage in which ``pods`` were ready; where there is none, ``missing`` why."""

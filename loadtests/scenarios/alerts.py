@@ -51,9 +51,10 @@ def _run(test: LoadTest) -> list[Check]:
                 lambda: course(test.timeline, rule, began).told_resolved,
                 seconds=within + rule.notified_within + 30,
             )  # fmt: skip
-    fault = test.samples.between(began, ended + _FOLLOW_SECONDS)
+    samples = test.samples
+    fault = samples.between(began, ended + _FOLLOW_SECONDS)
     test.numbers[ON_PURPOSE] = int((fault.outcome == "failed").sum())
-    calm = test.samples.between(ended + _FOLLOW_SECONDS, float("inf"))
+    calm = samples.between(ended + _FOLLOW_SECONDS, float("inf"))
     seen = course(test.timeline, rule, began)
     if seen.firing:
         test.numbers["alert_seconds"] = round(seen.firing.time - began, 1)

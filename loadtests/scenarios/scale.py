@@ -11,8 +11,9 @@ from loadtests.judge import requests, scaling
 from loadtests.judge.first_pod import first_new_pod
 from loadtests.judge.requests import Window
 from loadtests.judge.seen import stage
-from loadtests.load import Mix, Stage
+from loadtests.load import Stage
 from loadtests.loadtest import LoadTest
+from loadtests.mix import BUSY
 from loadtests.scenarios.scenario import Scenario
 
 # How many pods are wanted, where the autoscaler may have so many.
@@ -28,13 +29,10 @@ _BASE_RATE = 2.0
 _SETTLE_SECONDS = 5.0
 _OUT_SECONDS = 45.0
 _SCHEDULE_SECONDS = 10.0
-_P95_SECONDS = 0.5
 # Pods that get no load add nothing. Where all cores are busy already, they cannot add much.
 _LEAST_EFFICIENCY = 0.15
 # The kubelet looks at least so often at what a container has used.
 _KUBELET_SECONDS = 15.0
-# Larger than what a page asks for: so the pods are busy before the generator is.
-_MIX = Mix(predict=0.7, chat=0.3, batches=((8, 0.5), (32, 0.3), (64, 0.2)))
 
 
 def _run(test: LoadTest) -> list[Check]:
@@ -48,7 +46,7 @@ def _run(test: LoadTest) -> list[Check]:
             Stage("base", _BASE_SECONDS, _BASE_RATE, users),
             Stage("step", _STEP_SECONDS, None, users),
         ],
-        _MIX,
+        BUSY,
     )
     full = requests.steady(test.timeline, stage_name="step", wanted=wanted, settle=_SETTLE_SECONDS)
     samples = test.samples
@@ -60,14 +58,13 @@ def _run(test: LoadTest) -> list[Check]:
         scrape=_age(described.intervals),
     )
     test.say(f"{rate:g} requests/s, whatever is answered; then {_BASE_RATE:g}")
-    with test.load(
+    test.drive(
         [
             Stage("steady", _STEADY_SECONDS, rate, users * 2),
             Stage("less", within + _SCHEDULE_SECONDS, _BASE_RATE, users),
         ],
-        _MIX,
-    ) as generator:
-        test.wait("the load's end", lambda: not generator.running, seconds=within + 120)
+        BUSY,
+    )
     wait_at_minimum(environment)
     return _judge(test, wanted, full, rate, within)
 
@@ -96,7 +93,7 @@ def _judge(test: LoadTest, wanted: int, full: Window, rate: float, within: float
                 scaling.not_restarted(timeline, scenario=name),
                 requests.none_failed(samples, scenario=name),
                 requests.none_wrong(samples, scenario=name),
-                requests.latency(samples, steady, scenario=name, slo=_P95_SECONDS),
+                requests.latency(samples, steady, scenario=name, slo=requests.SLO_P95_SECONDS),
                 requests.achieved(samples, steady, scenario=name, asked=rate),
                 requests.efficiency(
                     samples, alone, full, scenario=name, at_least=_LEAST_EFFICIENCY

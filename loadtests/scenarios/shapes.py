@@ -14,7 +14,6 @@ from loadtests.loadtest import LoadTest
 from loadtests.scenarios.scenario import Scenario
 
 _RATE, _USERS = 10.0, 64
-_P95_SECONDS = 0.5
 _DESCRIPTIONS = {
     "smoke": "A little load, to see whether the service answers right.",
     "step": "Little load, then all of it at once.",
@@ -45,7 +44,7 @@ def _run(test: LoadTest, name: str) -> list[Check]:
             continue
         window = Window(seen.begin, seen.end, 1)
         own = samples.between(seen.begin, seen.end)
-        latency = requests.latency(own, window, scenario=name, slo=_P95_SECONDS)
+        latency = requests.latency(own, window, scenario=name, slo=requests.SLO_P95_SECONDS)
         achieved = requests.achieved(own, window, scenario=name, asked=one.rate)
         # How many pods there are is not this scenario's affair.
         checks += [
