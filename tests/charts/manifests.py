@@ -22,3 +22,18 @@ def container(manifests: dict[str, Any]) -> Any:
 def env(manifests: dict[str, Any]) -> dict[str, Any]:
     """Its environment, by the names of variables."""
     return {one["name"]: one for one in container(manifests)["env"]}
+
+
+def assert_confined(manifests: dict[str, Any]) -> None:
+    """The pod and its container meet the restricted Pod Security Standard."""
+    assert pod(manifests)["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container(manifests)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }

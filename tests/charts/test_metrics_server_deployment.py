@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from manifests import container, pod
+from manifests import assert_confined, container, pod
 
 from kindling.errors import KindlingError
 
@@ -76,16 +76,6 @@ def test_the_pod_uses_the_account_that_has_the_rights(render: Render) -> None:
 def test_the_pod_is_hardened_and_critical(render: Render) -> None:
     manifests = render()
     assert pod(manifests)["priorityClassName"] == "system-cluster-critical"
-    assert pod(manifests)["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 10001,
-        "runAsGroup": 10001,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert container(manifests)["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    assert_confined(manifests)
     assert pod(manifests)["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}}]
     assert container(manifests)["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]

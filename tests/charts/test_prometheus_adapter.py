@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from manifests import container, pod
+from manifests import assert_confined, container, pod
 
 from kindling.errors import KindlingError
 
@@ -137,17 +137,7 @@ def test_the_default_image_is_the_upstream_one(render: Render) -> None:
 
 def test_the_pod_is_hardened(render: Render) -> None:
     manifests = render()
-    assert pod(manifests)["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 10001,
-        "runAsGroup": 10001,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert container(manifests)["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    assert_confined(manifests)
     writable = [
         mount["mountPath"]
         for mount in container(manifests)["volumeMounts"]

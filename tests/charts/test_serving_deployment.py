@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from manifests import container, pod
+from manifests import assert_confined, container, pod
 
 from kindling import paths
 from kindling.errors import KindlingError
@@ -55,17 +55,7 @@ def test_the_container_listens_on_8000_and_takes_no_arguments(render: Render) ->
 
 def test_pods_meet_the_restricted_pod_security_standard(render: Render) -> None:
     manifests = render()
-    assert pod(manifests)["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 10001,
-        "runAsGroup": 10001,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert container(manifests)["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    assert_confined(manifests)
 
 
 def test_only_tmp_and_the_models_are_writable_and_both_are_bounded(render: Render) -> None:
