@@ -27,8 +27,9 @@ from kindling.errors import KindlingError
 from kindling.supply.containers import Engine
 from loadtests import data as held_out
 from loadtests import learning, pod_start
+from loadtests.autoscaler import hold, release, wait_at_minimum
 from loadtests.data import Data
-from loadtests.environment import Environment, find, hold, release, wait_at_minimum
+from loadtests.environment import Environment, find
 from loadtests.intervals import Intervals, describe
 from loadtests.judge.first_pod import Floor, first_new_pod
 from loadtests.load import Generator, Stage

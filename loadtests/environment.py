@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NEEDED = ("serving", "mlflow", "prometheus", "alertmanager")
 _HEALTH = {"serving": "/ready", "mlflow": "/health"}
 # On an autoscaler that is held for a while: its minimum and maximum before.
-_BOUNDS = "kindling.dev/bounds-before"
+BOUNDS = "kindling.dev/bounds-before"
 _KINDS = "deployments.apps,horizontalpodautoscalers.autoscaling"
 
 
@@ -108,11 +107,13 @@ def find(variables: Settings, probes: Probes | None = None) -> Environment:
             f"the cluster {name} is not all there: {'; '.join(lacks)}",
             next_step="nox -s status, then nox -s cluster-up",
         )
-    if missing := _lacks_autoscaler(objects, namespace):
-        raise NoAutoscalerError(missing, next_step="nox -s status, then nox -s cluster-up")
-    hpa = objects["HorizontalPodAutoscaler", DEPLOYMENT]
+    if (hpa := objects.get(("HorizontalPodAutoscaler", DEPLOYMENT))) is None:
+        raise NoAutoscalerError(
+            f"there is no HorizontalPodAutoscaler {namespace}/{DEPLOYMENT}",
+            next_step="nox -s status, then nox -s cluster-up",
+        )
     receives = probes.receiver(kubectl) is not None
-    minimum, maximum = _bounds(hpa)
+    minimum, maximum = bounds(hpa)
     return Environment(
         name, kubectl, namespace, DEPLOYMENT, DEPLOYMENT, minimum, maximum, urls, receives, known
     )
@@ -140,66 +141,9 @@ def foreign(target: str, own: str, *, named: str = "") -> bool:
     return True
 
 
-def hold(environment: Environment, pods: int) -> None:
-    """Have ``pods`` at once, and the autoscaler leave it at that until ``release``.
-
-    What its bounds were is noted on it, so that ``wait_at_minimum`` mends what a killed run left.
-    """
-    _patch(environment, pods, pods, f"{environment.minimum} {environment.maximum}")
-    environment.kubectl.check(
-        "scale", f"deployment/{environment.deployment}", f"--namespace={environment.namespace}",
-        f"--replicas={pods}",
-    )  # fmt: skip
-
-
-def release(environment: Environment) -> None:
-    """Give the autoscaler its bounds back."""
-    _patch(environment, environment.minimum, environment.maximum, None)
-
-
-def _patch(environment: Environment, minimum: int, maximum: int, before: str | None) -> None:
-    patch = {
-        "metadata": {"annotations": {_BOUNDS: before}},
-        "spec": {"minReplicas": minimum, "maxReplicas": maximum},
-    }
-    environment.kubectl.check(
-        "patch", "horizontalpodautoscalers", environment.hpa, "--type=merge",
-        f"--namespace={environment.namespace}", f"--patch={json.dumps(patch)}",
-    )  # fmt: skip
-
-
-def wait_at_minimum(environment: Environment, seconds: float = 180) -> None:
-    """Wait until the autoscaler is at its minimum, its pods are ready, and the others are gone.
-
-    Raises KindlingError at the bound with what there is instead.
-    """
-    kubectl, space = environment.kubectl, f"--namespace={environment.namespace}"
-    hpa = kubectl.get("horizontalpodautoscalers", environment.hpa, space)
-    held = _BOUNDS in hpa["metadata"].get("annotations", {})
-    if held:
-        hold(environment, environment.minimum)
-    selector = f"--selector=app.kubernetes.io/name={environment.deployment}"
-    deadline = time.monotonic() + seconds
-    while True:
-        pods = kubectl.items("pods", space, selector)
-        live = kubectl.get("deployments.apps", environment.deployment, space)
-        ready = live.get("status", {}).get("readyReplicas", 0)
-        wanted = live["spec"]["replicas"]
-        if len(pods) == ready == wanted == environment.minimum:
-            if held:
-                release(environment)
-            return
-        if time.monotonic() > deadline:
-            raise KindlingError(
-                f"not at {environment.minimum} pods after {seconds:g} s: {len(pods)} are there, "
-                f"{ready} ready, {wanted} wanted",
-                next_step="nox -s status: who else puts load on the service?",
-            )
-        time.sleep(1)
-
-
-def _bounds(hpa: Mapping[str, Any]) -> tuple[int, int]:
-    if before := hpa["metadata"].get("annotations", {}).get(_BOUNDS):
+def bounds(hpa: Mapping[str, Any]) -> tuple[int, int]:
+    """Its minimum and maximum, those before where it is held for a while."""
+    if before := hpa["metadata"].get("annotations", {}).get(BOUNDS):
         minimum, maximum = map(int, before.split())
         return minimum, maximum
     return hpa["spec"].get("minReplicas", 1), hpa["spec"]["maxReplicas"]
@@ -213,24 +157,11 @@ def _lacks_pods(objects: Mapping[tuple[str, str], Any], namespace: str) -> list[
         lacks.append(f"there is no Deployment {what}")
     else:
         # More may be on their way, which `wait_at_minimum` waits for.
-        least = _bounds(hpa)[0] if hpa else 1
+        least = bounds(hpa)[0] if hpa else 1
         ready = deployment.get("status", {}).get("readyReplicas", 0)
         if ready < least:
             lacks.append(f"{what} has {ready} of {least} pods ready")
     return lacks
-
-
-def _lacks_autoscaler(objects: Mapping[tuple[str, str], Any], namespace: str) -> str:
-    """Why nothing would scale, or empty."""
-    what = f"{namespace}/{DEPLOYMENT}"
-    hpa = objects.get(("HorizontalPodAutoscaler", DEPLOYMENT))
-    if hpa is None:
-        return f"there is no HorizontalPodAutoscaler {what}"
-    conditions = {one["type"]: one for one in hpa.get("status", {}).get("conditions", [])}
-    active = conditions.get("ScalingActive", {})
-    if active.get("status") != "True":
-        return f"the autoscaler {what} does not scale: {active.get('message', 'no word')}"
-    return ""
 
 
 def _is_ready(answer: Mapping[str, Any] | None) -> bool:

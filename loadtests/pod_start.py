@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kindling.errors import KindlingError
-from loadtests.environment import Environment, hold, release, wait_at_minimum
+from loadtests.autoscaler import hold, release, wait_at_minimum
+from loadtests.environment import Environment
 from loadtests.observers import Observers
 from loadtests.timeline import Timeline
 

@@ -15,6 +15,7 @@ from kindling import cluster, lock, paths, settings
 from kindling.errors import KindlingError
 from kindling.registry_access import access
 from loadtests import load
+from loadtests.autoscaler import wait_until_measured
 from loadtests.checks import Check
 from loadtests.environment import NoAutoscalerError, find, foreign
 from loadtests.facts import facts
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> Record:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kindling-load-")))
         try:
             environment = find(variables)
+            wait_until_measured(environment)
         except NoAutoscalerError as error:
             return _failed_before(arguments, started, "there is an autoscaler", error)
         access(environment.name).export()

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from kindling.errors import KindlingError
+from loadtests.autoscaler import hold, release, wait_at_minimum
 from loadtests.checks import Check
-from loadtests.environment import Environment, hold, release, wait_at_minimum
+from loadtests.environment import Environment
 from loadtests.judge import requests
 from loadtests.judge.seen import Verdicts, seconds
 from loadtests.load import Mix, Stage

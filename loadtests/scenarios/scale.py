@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import chain
 
+from loadtests.autoscaler import wait_at_minimum
 from loadtests.checks import Check
-from loadtests.environment import wait_at_minimum
 from loadtests.intervals import Intervals
 from loadtests.judge import requests, scaling
 from loadtests.judge.first_pod import first_new_pod

@@ -14,7 +14,8 @@ from slow_clients import SlowClients
 
 from kindling import paths, settings
 from kindling.pods import serving_pods
-from loadtests.environment import find, hold, release, wait_at_minimum
+from loadtests.autoscaler import hold, release, wait_at_minimum
+from loadtests.environment import find
 
 GAUGE = "http_requests_in_flight"
 API = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/kindling/pods/*"

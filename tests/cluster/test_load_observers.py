@@ -13,7 +13,8 @@ from conftest import Cluster
 from kindling import settings
 from loadtests import environment as environments
 from loadtests import intervals, pod_start
-from loadtests.environment import Environment, hold, wait_at_minimum
+from loadtests.autoscaler import hold, wait_at_minimum
+from loadtests.environment import Environment
 from loadtests.facts import facts
 from loadtests.judge import first_pod, scaling, sight
 from loadtests.observers import Observers

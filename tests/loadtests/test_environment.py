@@ -93,11 +93,6 @@ def test_a_cluster_that_is_half_up_says_what_is_missing() -> None:
     assert "kindling/serving has 0 of 1 pods ready" in words
     words = refused(missing="HorizontalPodAutoscaler").message
     assert "no HorizontalPodAutoscaler kindling/serving" in words
-    blind = {"kind": "HorizontalPodAutoscaler", **made.autoscaler()}
-    blind["status"] = {
-        "conditions": [{"type": "ScalingActive", "status": "False", "message": "no metrics"}]
-    }
-    assert "does not scale: no metrics" in refused(blind).message
     ports = {name: port for name, port in PORTS.items() if name != "prometheus"}
     assert "it has no prometheus" in refused(ports=ports).message
 
