@@ -8,11 +8,11 @@ import json
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from loopback import Loopback
 
 from kindling.kubectl import Kubectl
 
@@ -22,62 +22,24 @@ AUTOSCALERS = "/apis/autoscaling/v2/namespaces/kindling/horizontalpodautoscalers
 NODES = "/api/v1/nodes"
 
 
-class Server(ThreadingHTTPServer):
-    """Keeps objects by the path of their list, and every change since the beginning."""
+class _Server(ThreadingHTTPServer):
+    """Watches go on for seconds: their threads are not waited for."""
 
     daemon_threads = True
     block_on_close = False
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.lists: dict[str, dict[str, Any]] = {
-            path: {} for path in (PODS, EVENTS, DEPLOYMENTS, AUTOSCALERS, NODES)
-        }
-        self.answers: dict[str, Any] = {}
-        self.changes: list[tuple[int, str, dict[str, Any]]] = []
-        self.asked: list[str] = []
-        self.version = itertools.count(100)
-        self.changed = threading.Condition()
-        self.oldest = 0
-        # Goes up when every connection is to be cut; `silent` answers nothing at all.
-        self.cuts = 0
-        self.silent = self.away = False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def put(self, path: str, item: dict[str, Any], kind: str = "") -> None:
-        with self.changed:
-            item, name = copy.deepcopy(item), item["metadata"]["name"]
-            version = next(self.version)
-            item["metadata"] |= {"resourceVersion": str(version)}
-            item["metadata"].setdefault("uid", f"uid-{name}")
-            kind = kind or ("MODIFIED" if name in self.lists[path] else "ADDED")
-            self.lists[path][name] = item
-            if kind == "DELETED":
-                del self.lists[path][name]
-            self.changes.append((version, path, {"type": kind, "object": item}))
-            self.changed.notify_all()
-
-    def cut(self) -> None:
-        """End every watch in the middle."""
-        with self.changed:
-            self.cuts += 1
-            self.changed.notify_all()
 
     def handle_error(self, *_: object) -> None:
         """A client that went away is no error of the server's."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     """GET of lists, items, watches and set answers."""
 
     protocol_version = "HTTP/1.1"
-    server: Server
+    fake: Api
 
     def do_GET(self) -> None:
-        server = self.server
+        server = self.fake
         path, _, text = self.path.partition("?")
         query = dict(urllib.parse.parse_qsl(text))
         server.asked.append(self.path)
@@ -100,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(item or {"message": "not found"}, 200 if item else 404)
 
     def _watch(self, path: str, version: int) -> None:
-        server = self.server
+        server = self.fake
         if version < server.oldest:
             self._send({"code": 410}, 410)
             return
@@ -136,19 +98,48 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def serving() -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.silent = False
-        server.cut()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+class Api(Loopback):
+    """Keeps objects by the path of their list, and every change since the beginning."""
+
+    handler, server = _Handler, _Server
+
+    def __init__(self) -> None:
+        self.lists: dict[str, dict[str, Any]] = {
+            path: {} for path in (PODS, EVENTS, DEPLOYMENTS, AUTOSCALERS, NODES)
+        }
+        self.answers: dict[str, Any] = {}
+        self.changes: list[tuple[int, str, dict[str, Any]]] = []
+        self.asked: list[str] = []
+        self.version = itertools.count(100)
+        self.changed = threading.Condition()
+        self.oldest = 0
+        # Goes up when every connection is to be cut; `silent` answers nothing at all.
+        self.cuts = 0
+        self.silent = self.away = False
+
+    def put(self, path: str, item: dict[str, Any], kind: str = "") -> None:
+        with self.changed:
+            item, name = copy.deepcopy(item), item["metadata"]["name"]
+            version = next(self.version)
+            item["metadata"] |= {"resourceVersion": str(version)}
+            item["metadata"].setdefault("uid", f"uid-{name}")
+            kind = kind or ("MODIFIED" if name in self.lists[path] else "ADDED")
+            self.lists[path][name] = item
+            if kind == "DELETED":
+                del self.lists[path][name]
+            self.changes.append((version, path, {"type": kind, "object": item}))
+            self.changed.notify_all()
+
+    def cut(self) -> None:
+        """End every watch in the middle."""
+        with self.changed:
+            self.cuts += 1
+            self.changed.notify_all()
+
+    def stop(self) -> None:
+        self.silent = False
+        self.cut()
+        super().stop()
 
 
 def kubectl_of(url: str, folder: Path, user: dict[str, str] | None = None) -> Kubectl:

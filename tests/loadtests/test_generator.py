@@ -10,13 +10,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_service import FakeService, Stall, known, right
+from waiting import LONGEST, until
 
 from kindling import paths, processes
 from kindling.errors import KindlingError
@@ -24,7 +24,6 @@ from loadtests.load import Generator, Mix, Stage
 from loadtests.timeline import Timeline
 
 ONLY_PREDICT = Mix(predict=1, chat=0, batches=((1, 1), (3, 1)))
-_LONGEST = 60
 
 
 def _run(
@@ -34,15 +33,8 @@ def _run(
     with Generator.start(
         server.url, stages, mix, folder, timeline, processes=number, data=known()
     ) as generator:
-        assert generator.wait(_LONGEST)
+        assert generator.wait(LONGEST)
     return generator, timeline
-
-
-def _until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + _LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, f"waited until {what}"
-        time.sleep(0.02)
 
 
 def _total(timeline: Timeline, field: str) -> float:
@@ -176,7 +168,7 @@ def test_stopped_it_leaves_whole_files_and_does_not_count_what_is_under_way(
         with server.lock:
             number = server.requests
         if number > 10:
-            opened.wait(_LONGEST)
+            opened.wait(LONGEST)
 
     timeline = Timeline()
     with FakeService(gate=shut) as server:
@@ -184,7 +176,7 @@ def test_stopped_it_leaves_whole_files_and_does_not_count_what_is_under_way(
             generator = Generator.start(
                 server.url, [Stage("s", 600, 50, 4)], ONLY_PREDICT, tmp_path, timeline, data=known()
             )
-            _until(lambda: server.in_flight == 4, "four requests hang")
+            until(lambda: server.in_flight == 4, "four requests hang")
             assert not generator.wait(0)
             assert generator.running
             generator.stop()
@@ -234,7 +226,7 @@ def test_the_load_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> None
         assert len(pids) == 2
         assert all(map(processes.alive, pids))
         parent.send_signal(signal.SIGKILL)
-        _until(lambda: not any(map(processes.alive, pids)), "the processes of the load ended")
+        until(lambda: not any(map(processes.alive, pids)), "the processes of the load ended")
 
 
 def test_a_process_that_cannot_start_is_an_error_that_says_why(tmp_path: Path) -> None:
@@ -253,7 +245,7 @@ def test_a_process_that_is_killed_is_an_error(tmp_path: Path) -> None:
         )
         generator._children[0].process.kill()
         with pytest.raises(KindlingError, match="ended with -9"):
-            generator.wait(_LONGEST)
+            generator.wait(LONGEST)
 
 
 _UNSENT = """

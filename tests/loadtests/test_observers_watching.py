@@ -15,9 +15,8 @@ from fake_api import (
     EVENTS,
     NODES,
     PODS,
-    Server,
+    Api,
     kubectl_of,
-    serving,
 )
 
 from kindling.alerts import RECEIVER
@@ -38,8 +37,8 @@ LATENCY = {
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as server:
+def server() -> Iterator[Api]:
+    with Api() as server:
         server.put(NODES, made.node("n1", "cpu"))
         server.put(DEPLOYMENTS, made.deployment())
         server.put(AUTOSCALERS, made.autoscaler())
@@ -55,11 +54,11 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def alerts(server: Server, *found: dict[str, Any]) -> None:
+def alerts(server: Api, *found: dict[str, Any]) -> None:
     server.answers["/api/v1/alerts"] = {"status": "success", "data": {"alerts": list(found)}}
 
 
-def observers(server: Server, folder: Path, timeline: Timeline, **changed: Any) -> Observers:
+def observers(server: Api, folder: Path, timeline: Timeline, **changed: Any) -> Observers:
     settings: dict[str, Any] = {
         "namespace": "kindling", "deployment": "serving", "hpa": "serving",
         "prometheus_url": server.url, "alertmanager_url": server.url, "poll_seconds": 0.05,
@@ -79,7 +78,7 @@ def arrives(timeline: Timeline, source: Source, want: Callable[[Moment], object]
     raise AssertionError(f"no such {source}: {[m for m in timeline if m.source == source]}")
 
 
-def test_on_entry_the_first_state_is_there(server: Server, tmp_path: Path) -> None:
+def test_on_entry_the_first_state_is_there(server: Api, tmp_path: Path) -> None:
     timeline = Timeline()
     with observers(server, tmp_path, timeline) as watching:
         seen = {moment.source for moment in timeline}
@@ -96,7 +95,7 @@ def test_on_entry_the_first_state_is_there(server: Server, tmp_path: Path) -> No
     assert watching.cpu_share > 0
 
 
-def test_each_change_is_one_moment(server: Server, tmp_path: Path) -> None:
+def test_each_change_is_one_moment(server: Api, tmp_path: Path) -> None:
     timeline = Timeline()
     with observers(server, tmp_path, timeline):
         server.put(AUTOSCALERS, made.autoscaler(desired=3))
@@ -118,7 +117,7 @@ def test_each_change_is_one_moment(server: Server, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_alerts_change_their_state(server: Server, tmp_path: Path) -> None:
+def test_alerts_change_their_state(server: Api, tmp_path: Path) -> None:
     timeline = Timeline()
     with observers(server, tmp_path, timeline):
         for state in ("pending", "firing"):
@@ -138,7 +137,7 @@ def test_alerts_change_their_state(server: Server, tmp_path: Path) -> None:
     assert [m.fields["state"] for m in timeline.of("alert", "Watchdog")] == ["firing"]
 
 
-def test_a_notification_is_told_once_by_the_receivers_clock(server: Server, tmp_path: Path) -> None:
+def test_a_notification_is_told_once_by_the_receivers_clock(server: Api, tmp_path: Path) -> None:
     timeline, now = Timeline(), time.time()
 
     def told(at: float, status: str) -> dict[str, Any]:
@@ -160,7 +159,7 @@ def test_a_notification_is_told_once_by_the_receivers_clock(server: Server, tmp_
     assert found[0].time == found[0].fields["received_at"] == int(now + 5) + 0.123456
 
 
-def test_a_watch_that_broke_off_begins_with_a_list(server: Server, tmp_path: Path) -> None:
+def test_a_watch_that_broke_off_begins_with_a_list(server: Api, tmp_path: Path) -> None:
     timeline = Timeline()
     with observers(server, tmp_path, timeline):
         server.away = True
@@ -177,7 +176,7 @@ def test_a_watch_that_broke_off_begins_with_a_list(server: Server, tmp_path: Pat
     assert states == ["connected", "lost", "again"]
 
 
-def test_what_is_too_old_to_go_on_from_is_listed_anew(server: Server, tmp_path: Path) -> None:
+def test_what_is_too_old_to_go_on_from_is_listed_anew(server: Api, tmp_path: Path) -> None:
     timeline = Timeline()
     with observers(server, tmp_path, timeline):
         server.oldest = 10**6
@@ -188,7 +187,7 @@ def test_what_is_too_old_to_go_on_from_is_listed_anew(server: Server, tmp_path: 
 
 
 def test_silence_is_noticed_and_dated_back(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "_SILENCE_SECONDS", 0.4)
     timeline = Timeline()
@@ -202,7 +201,7 @@ def test_silence_is_noticed_and_dated_back(
     assert lost.time <= connected.time
 
 
-def test_it_stops_beside_a_server_that_says_nothing(server: Server, tmp_path: Path) -> None:
+def test_it_stops_beside_a_server_that_says_nothing(server: Api, tmp_path: Path) -> None:
     timeline = Timeline()
     with observers(server, tmp_path, timeline) as watching:
         server.silent = True
@@ -216,7 +215,7 @@ def test_it_stops_beside_a_server_that_says_nothing(server: Server, tmp_path: Pa
     assert len(list(timeline)) == seen
 
 
-def test_after_the_stop_a_late_thread_adds_nothing(server: Server) -> None:
+def test_after_the_stop_a_late_thread_adds_nothing(server: Api) -> None:
     timeline = Timeline()
     late = watch.Watch("pod", timeline, Address(server.url), PODS, lambda item: ("a", {}))
     late.stop()
@@ -224,7 +223,7 @@ def test_after_the_stop_a_late_thread_adds_nothing(server: Server) -> None:
     assert not list(timeline)
 
 
-def test_what_has_nothing_to_show_is_named(server: Server, tmp_path: Path) -> None:
+def test_what_has_nothing_to_show_is_named(server: Api, tmp_path: Path) -> None:
     server.put(AUTOSCALERS, made.autoscaler(), "DELETED")
     with (
         pytest.raises(KindlingError) as raised,
@@ -237,7 +236,7 @@ def test_what_has_nothing_to_show_is_named(server: Server, tmp_path: Path) -> No
     assert raised.value.next_step == "nox -s status"
 
 
-def test_a_cluster_that_does_not_answer_is_told_of(server: Server, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_told_of(server: Api, tmp_path: Path) -> None:
     server.away = True
     with (
         pytest.raises(KindlingError, match="the observer of pods has nothing to go by"),
@@ -246,7 +245,7 @@ def test_a_cluster_that_does_not_answer_is_told_of(server: Server, tmp_path: Pat
         pass
 
 
-def test_a_prometheus_that_does_not_answer_is_named(server: Server, tmp_path: Path) -> None:
+def test_a_prometheus_that_does_not_answer_is_named(server: Api, tmp_path: Path) -> None:
     with (
         pytest.raises(KindlingError, match="the observer of alert has seen nothing in 1 s"),
         observers(
@@ -256,9 +255,7 @@ def test_a_prometheus_that_does_not_answer_is_named(server: Server, tmp_path: Pa
         pass
 
 
-def test_a_kubeconfig_without_certificate_or_token_is_refused(
-    server: Server, tmp_path: Path
-) -> None:
+def test_a_kubeconfig_without_certificate_or_token_is_refused(server: Api, tmp_path: Path) -> None:
     kubectl = kubectl_of(server.url, tmp_path, user={"username": "me"})
     with (
         pytest.raises(KindlingError, match="neither a client certificate nor a token"),

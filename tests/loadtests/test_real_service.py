@@ -9,13 +9,13 @@ import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from kindling import bench_observability, paths
 from kindling.web import without_proxy
@@ -52,7 +52,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         folder / "log", folder / "cache", ["-m", "service"], settings
     ) as service:
         found = f"http://127.0.0.1:{service.port}"
-        _until(lambda: _get(f"{found}/ready"), "both models are served")
+        until(lambda: _get(f"{found}/ready"), "both models are served")
         yield found
 
 
@@ -131,13 +131,13 @@ def test_locusts_own_page_drives_the_same_users_and_listens_on_loopback_alone(
         ) as process,
     ):  # fmt: skip
         try:
-            _until(lambda: _get(page) is not None, f"the page is there: {tmp_path / 'log'}")
+            until(lambda: _get(page) is not None, f"the page is there: {tmp_path / 'log'}")
             listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
             hosts = set(re.findall(rf" ([0-9A-F]+):{port:04X} \S+ 0A ", listening))
             assert hosts == {"0100007F"}
             form = urllib.parse.urlencode({"user_count": 10, "spawn_rate": 10}).encode()
             without_proxy().open(f"{page}/swarm", form, timeout=20).close()
-            _until(lambda: len(_stats(page)) == 2, "both kinds of users have asked")
+            until(lambda: len(_stats(page)) == 2, "both kinds of users have asked")
             stats = _stats(page)
         finally:
             process.terminate()
@@ -161,13 +161,6 @@ def _stats(page: str) -> dict[str, int]:
     """How many requests of each name failed."""
     found = json.loads(_get(f"{page}/stats/requests") or b"{}").get("stats", [])
     return {one["name"]: one["num_failures"] for one in found if one["name"] != "Aggregated"}
-
-
-def _until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited until {what}"
-        time.sleep(0.1)
 
 
 def test_latencies_under_a_stall_are_those_of_arithmetic() -> None:
