@@ -90,13 +90,15 @@ def _steps(
     name: str, environment: Environment, data: Data, steps: int, seconds: float
 ) -> list[float]:
     """Seconds from each step to the first new pod that was ready."""
-    took = []
+    took, forgotten = list[float](), describe(environment).intervals.oldest_metric
     for number in range(steps):
         hold(environment, environment.minimum)
+        # It would add pods for the load before, which it may only see now.
+        time.sleep(forgotten)
         release(environment)
-        wait_at_minimum(environment)
         # Anywhere between two looks of the autoscaler, and of metrics-server.
-        time.sleep(random.uniform(8, 23))  # noqa: S311
+        time.sleep(random.uniform(0, 15))  # noqa: S311
+        wait_at_minimum(environment, seconds=0)
         took.append(_step(environment, data, seconds))
         print(f"{name:<6}step {number + 1}: {took[-1]:5.1f} s", flush=True)
     return took

@@ -20,6 +20,8 @@ from loadtests.usual import CONTROL_LOOP, STABILIZATION, longest
 _SYNC = "--horizontal-pod-autoscaler-sync-period="
 _RESOLUTION = "--metric-resolution="
 _POOL = "kindling.dev/pool"
+# The kubelet looks at least so often at what a container has used.
+_KUBELET_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class Intervals:
     stabilization: float
     control_loop: float | None
     metrics_resolution: float | None
+
+    @property
+    def oldest_metric(self) -> float:
+        """How old the oldest thing may be that the autoscaler sees, in seconds.
+
+        Of CPU use metrics-server tells the mean between its last two looks, each at what the
+        kubelet saw last, until it looks again.
+        """
+        return max(self.scrape, 2 * (self.metrics_resolution or 0.0) + _KUBELET_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from itertools import chain
 
 from loadtests.autoscaler import wait_at_minimum
 from loadtests.checks import Check
-from loadtests.intervals import Intervals
 from loadtests.judge import requests, scaling
 from loadtests.judge.first_pod import first_new_pod
 from loadtests.judge.requests import Window
@@ -31,8 +30,6 @@ _OUT_SECONDS = 45.0
 _SCHEDULE_SECONDS = 10.0
 # Pods that get no load add nothing. Where all cores are busy already, they cannot add much.
 _LEAST_EFFICIENCY = 0.15
-# The kubelet looks at least so often at what a container has used.
-_KUBELET_SECONDS = 15.0
 
 
 def _run(test: LoadTest) -> list[Check]:
@@ -55,7 +52,7 @@ def _run(test: LoadTest) -> list[Check]:
     within = scaling.scale_in_bound(
         stabilization=described.intervals.stabilization,
         control_loop=described.intervals.control_loop or 15.0,
-        scrape=_age(described.intervals),
+        scrape=described.intervals.oldest_metric,
     )
     test.say(f"{rate:g} requests/s, whatever is answered; then {_BASE_RATE:g}")
     test.drive(
@@ -114,16 +111,6 @@ def _alone(test: LoadTest) -> Window:
     if step is None or first is None:
         return Window(0, 0, 1, "no pod was added")
     return Window(step.begin + 1.0, step.begin + first, test.cluster[0].minimum)
-
-
-def _age(intervals: Intervals) -> float:
-    """How old the oldest thing may be that the autoscaler sees, in seconds.
-
-    Of CPU use metrics-server tells the mean between its last two looks, each at what the kubelet
-    saw last, until it looks again.
-    """
-    cpu = 2 * (intervals.metrics_resolution or 0.0) + _KUBELET_SECONDS
-    return max(intervals.scrape, cpu)
 
 
 def _target(about: object) -> float:
