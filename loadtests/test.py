@@ -16,7 +16,7 @@ from kindling.errors import KindlingError
 from kindling.registry_access import access
 from loadtests import load
 from loadtests.autoscaler import wait_until_measured
-from loadtests.checks import Check
+from loadtests.checks import RUN, Check
 from loadtests.environment import NoAutoscalerError, find, foreign
 from loadtests.facts import facts
 from loadtests.intervals import describe
@@ -35,7 +35,6 @@ from loadtests.timeline import Timeline
 # A Prometheus that takes other rules starts again.
 _BLIND_SECONDS = 30.0
 # What is asserted of the whole run, and of what must be so before it begins.
-_RUN = "run"
 
 
 def run(arguments: argparse.Namespace) -> Record:
@@ -79,7 +78,7 @@ def run(arguments: argparse.Namespace) -> Record:
             ran, checks, interrupted = _scenarios(test, chosen)
         checks.append(
             seen_throughout(
-                test.timeline, scenario=_RUN, names=observers.names, begin=began,
+                test.timeline, scenario=RUN, names=observers.names, begin=began,
                 end=time.time(), most_seconds=_BLIND_SECONDS,
             )
         )  # fmt: skip
@@ -142,7 +141,7 @@ def _scenarios(test: LoadTest, chosen: Sequence[Scenario]) -> tuple[list[Ran], l
 
 
 def _kept_up(test: LoadTest) -> Check:
-    make, name = Verdicts(_RUN), "the generator kept up"
+    make, name = Verdicts(RUN), "the generator kept up"
     expected = "requests sent when they were due"
     if test.problems:
         return make.invalid(name, "; ".join(test.problems), expected=expected)
@@ -160,7 +159,7 @@ def _failed_before(
     arguments: argparse.Namespace, started: float, name: str, error: KindlingError
 ) -> Record:
     """A run whose verdict is clear before there is any load."""
-    check = Check(_RUN, name, "so before the load", error.message, "", "failed", error.next_step)
+    check = Check(RUN, name, "so before the load", error.message, "", "failed", error.next_step)
     return Record(
         started, time.time(), arguments.command, {}, [], Timeline(), Samples.of([]), [check]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadtests.checks import RUN
 from loadtests.report import words
 from loadtests.report.document import Document
 
@@ -48,7 +49,9 @@ def ended(report: Document) -> str:
     if report["verdict"] == "passed":
         all_of = f"All {judged} assertions" if judged > 1 else "Its one assertion"
         return f"{all_of} held{aside}."
-    first = next(check for check in found if check["status"] == report["verdict"])
+    decided = [check for check in found if check["status"] == report["verdict"]]
+    # What is wrong with the run itself is why the rest cannot be told.
+    first = min(decided, key=lambda check: check["scenario"] != RUN)
     name = f"“{first['name']}” of {first['scenario']}"
     if report["verdict"] == "invalid":
         return (

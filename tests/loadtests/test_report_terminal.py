@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import report_records as records
 
-from loadtests.checks import Check
+from loadtests.checks import RUN, Check, Status
 from loadtests.report import exit_code, summary
 
 ALL = [records.passed, records.failed, records.invalid, records.interrupted, records.empty]
@@ -25,6 +25,24 @@ ALL = [records.passed, records.failed, records.invalid, records.interrupted, rec
 )
 def test_exit_codes(made: Any, code: int) -> None:
     assert exit_code(made()) == code
+
+
+def test_what_fails_and_leaves_others_untold_has_failed() -> None:
+    def check(scenario: str, status: Status) -> Check:
+        return Check(scenario, f"one of {scenario}", "so", f"not so in {scenario}", "", status)
+
+    def ended(*checks: Check) -> tuple[int, str]:
+        record = dataclasses.replace(records.passed(), checks=list(checks))
+        return exit_code(record), summary(record, folder=Path("report"))
+
+    failed, untold = check("scale", "failed"), check("scale", "invalid")
+    code, text = ended(untold, failed, check(RUN, "passed"))
+    assert code == 1
+    assert "“one of scale” of scale failed" in " ".join(text.split())
+    assert ended(untold, check(RUN, "passed"))[0] == 3
+    code, text = ended(untold, failed, check(RUN, "invalid"))
+    assert code == 3
+    assert "could not tell about “one of run” of run" in " ".join(text.split())
 
 
 def test_only_skipped_checks_are_no_pass() -> None:
