@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,32 @@ from kindling import paths
 from kindling.errors import KindlingError
 from loadtests.timeline import Timeline
 
+# The command of a process of the load on this machine.
+HERE = (sys.executable, "-m", "loadtests.runner")
+
 
 class Child:
-    """Runs ``loadtests.runner`` by an order; what it says of each second goes to a timeline."""
+    """Runs ``loadtests.runner``, here or by a command that leads to another machine.
+
+    What it says of each second goes to a timeline, the rows of its requests to ``requests``.
+    """
 
     def __init__(
-        self, number: int, order: dict[str, Any], folder: Path, timeline: Timeline
+        self,
+        number: int,
+        order: dict[str, Any],
+        folder: Path,
+        timeline: Timeline,
+        command: Sequence[str] = HERE,
     ) -> None:
         self.log = folder / f"load-{number}.log"
-        self._name, self._timeline = f"load-{number}", timeline
-        file = folder / f"order-{number}.json"
-        file.write_text(json.dumps(order))
+        self.requests = folder / f"requests-{number}.tsv"
+        self._name, self._timeline, self._order = f"load-{number}", timeline, order
+        # Seconds by which its clock is ahead of ours, less what the way took.
+        self.ahead = 0.0
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "loadtests.runner", str(file)],
+                command,
                 cwd=paths.REPOSITORY,
                 # A session of its own: what interrupts us must not cut the load's files short.
                 start_new_session=True,
@@ -40,9 +54,11 @@ class Child:
     def tell(self, words: str) -> None:
         """Say something to it; one that has ended does not hear it."""
         assert self.process.stdin
+        content = memoryview(f"{words}\n".encode())
         try:
-            # Past its buffer, which would try again when it is closed.
-            os.write(self.process.stdin.fileno(), f"{words}\n".encode())
+            while content:
+                # Past its buffer, which would try again when it is closed.
+                content = content[os.write(self.process.stdin.fileno(), content) :]
         except (OSError, ValueError):
             return
 
@@ -64,12 +80,19 @@ class Child:
 
     def _follow(self) -> None:
         assert self.process.stdout
-        for line in self.process.stdout:
-            said = json.loads(line)
-            if "load" in said:
-                self._timeline.add("load", self._name, at=said["at"], **said["load"])
-            elif "stage" in said:
-                fields = {key: said[key] for key in ("phase", "rate", "users") if key in said}
-                self._timeline.add("stage", said["stage"], at=said["at"], **fields)
-            else:
-                self.ready.set()
+        # Here, for it takes as long as the process takes until it reads.
+        self.tell(json.dumps(self._order))
+        with self.requests.open("w") as rows:
+            for line in self.process.stdout:
+                said = json.loads(line)
+                if "load" in said:
+                    self._timeline.add("load", self._name, at=said["at"], **said["load"])
+                elif "rows" in said:
+                    rows.write(said["rows"])
+                    rows.flush()
+                elif "stage" in said:
+                    fields = {key: said[key] for key in ("phase", "rate", "users") if key in said}
+                    self._timeline.add("stage", said["stage"], at=said["at"], **fields)
+                else:
+                    self.ahead = said["at"] - time.time()
+                    self.ready.set()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from kindling import paths
 
@@ -89,7 +89,11 @@ class Data:
     @classmethod
     def read(cls, file: Path) -> Self:
         """What ``write`` wrote."""
-        content = json.loads(file.read_text())
+        return cls.parse(json.loads(file.read_text()))
+
+    @classmethod
+    def parse(cls, content: dict[str, Any]) -> Self:
+        """From what ``asdict`` makes of it, also after a way through JSON."""
         content["prompts"] = [Prompt(**prompt) for prompt in content["prompts"]]
         content["texts_of"] = {
             version: [Said(*said) for said in texts]

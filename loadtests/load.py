@@ -21,7 +21,7 @@ from loadtests import data as held_out
 from loadtests import learning
 from loadtests import mix as mixes
 from loadtests import stages as arithmetic
-from loadtests.child import Child
+from loadtests.child import HERE, Child
 from loadtests.data import Data
 from loadtests.mix import Mix
 from loadtests.samples import Samples
@@ -35,6 +35,8 @@ _READY_SECONDS = 90.0
 # All processes must have the word before the time that it names.
 _NOTICE_SECONDS = 0.5
 _STOP_SECONDS = 1.5
+# Of what is seen of it from here, more than this would not be the way it came.
+_CLOCK_SECONDS = 1.0
 UI_PORT = 8089
 
 
@@ -44,10 +46,8 @@ class Generator:
     It ends by itself when all stages have passed and what was under way then has its answer.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._children: list[Child] = []
-        self._files: list[Path] = []
         self._stopped = False
         # When the first stage begins, in Unix seconds.
         self.begin = 0.0
@@ -61,37 +61,34 @@ class Generator:
         folder: Path,
         timeline: Timeline,
         *,
-        processes: int = 1,
+        commands: Sequence[Sequence[str]] = (HERE,),
         data: Data | None = None,
     ) -> Self:
         """Let ``stages`` begin; they have, within a second, when this returns.
 
-        The generator's files are in ``folder``: ``requests-N.tsv`` and what a process logged.
+        Each of the ``commands`` is one process of it. The generator's files are in ``folder``:
+        ``requests-N.tsv`` and what a process logged.
         Without ``data``, the service is asked first what it says at rest about held-out data.
         Raises KindlingError.
         """
-        arithmetic.check(stages, processes)
+        arithmetic.check(stages, len(commands))
         if wrong := mixes.problems(mix):
             raise KindlingError(f"this is no mix of requests: {'; '.join(wrong)}")
         if data is None:
             data = learning.learn(held_out.load(chat=mix.chat > 0), target_url)
         folder.mkdir(parents=True, exist_ok=True)
-        known = folder / "data.json"
-        data.write(known)
-        generator = cls(folder)
+        order = {
+            "target": target_url.rstrip("/"),
+            "stages": [asdict(stage) for stage in stages],
+            "mix": asdict(mix),
+            "data": asdict(data),
+            "processes": len(commands),
+        }
+        generator = cls()
         try:
-            for number in range(processes):
-                file = folder / f"requests-{number}.tsv"
-                generator._files.append(file)
-                generator._children.append(Child(number, {
-                    "target": target_url.rstrip("/"),
-                    "stages": [asdict(stage) for stage in stages],
-                    "mix": asdict(mix),
-                    "data": str(known.absolute()),
-                    "requests": str(file.absolute()),
-                    "process": number,
-                    "processes": processes,
-                }, folder.absolute(), timeline))  # fmt: skip
+            for number, command in enumerate(commands):
+                own = {**order, "process": number}
+                generator._children.append(Child(number, own, folder, timeline, command))
             generator._begin()
         except BaseException:
             generator.stop()
@@ -141,7 +138,8 @@ class Generator:
 
     def samples(self) -> Samples:
         """All requests that have an answer by now, give or take a second."""
-        return Samples.read([file for file in self._files if file.exists()])
+        files = [child.requests for child in self._children]
+        return Samples.read([file for file in files if file.exists()])
 
     def __enter__(self) -> Self:
         return self
@@ -165,6 +163,11 @@ class Generator:
                         f"a process of the load was not ready within {_READY_SECONDS:g} s",
                         next_step=f"see {child.log}",
                     )
+            if abs(child.ahead) > _CLOCK_SECONDS:
+                raise KindlingError(
+                    f"a process of the load has a clock that is {child.ahead:+.1f} s off ours",
+                    next_step="have the nodes and this machine keep their time by NTP",
+                )
         self.begin = time.time() + _NOTICE_SECONDS
         for child in self._children:
             child.tell(f"begin {self.begin!r}")

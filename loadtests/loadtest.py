@@ -12,6 +12,7 @@ from pathlib import Path
 
 from loadtests import data as held_out
 from loadtests import learning
+from loadtests.child import HERE
 from loadtests.data import Data
 from loadtests.environment import Environment
 from loadtests.intervals import Described, describe
@@ -73,7 +74,7 @@ class LoadTest:
             mix,
             folder,
             own,
-            processes=self.options.processes,
+            commands=[HERE] * self.options.processes,
             data=self.data,
         )
         self._loads.append(generator)

@@ -1,13 +1,14 @@
-"""``python -m loadtests.runner ORDER``: one process of the load, made of Locust's users.
+"""``python -m loadtests.runner``: one process of the load, made of Locust's users.
 
-ORDER is a JSON file. It says on standard output, in lines of JSON, that it is ready, and each
-second what it did. On standard input it is told when to begin, and to stop; if that ends, nobody is
-there any more whom the load is for.
+On standard input it gets its order, a line of JSON, and is told when to begin, and to stop; if that
+ends, nobody is there any more whom the load is for. It says on standard output, in lines of JSON,
+that it is ready, and each second what it did and which requests it sent.
 """
 
 from __future__ import annotations
 
 import gc
+import io
 import json
 import logging
 import os
@@ -48,8 +49,8 @@ class _Process:
     def __init__(self, order: dict[str, Any]) -> None:
         self._stages = [Stage(**stage) for stage in order["stages"]]
         self._share = order["process"], order["processes"]
-        data, mix = Data.read(Path(order["data"])), _mix(order["mix"])
-        self._rows = Path(order["requests"]).open("w")  # noqa: SIM115
+        data, mix = Data.parse(order["data"]), _mix(order["mix"])
+        self._rows = io.StringIO()
         process, processes = self._share
         self._turns = Turns(
             self._stages, self._rows, process=process, processes=processes, think=mix.think
@@ -69,7 +70,7 @@ class _Process:
         # What is there now stays: nothing is gained by looking through it again and again.
         gc.collect()
         gc.freeze()
-        _say(ready=True)
+        _say(ready=True, at=time.time())
         begin = self._begin.get()
         total = sum(stage.seconds for stage in self._stages)
         # If all else hangs, the kernel ends it.
@@ -84,7 +85,7 @@ class _Process:
         if not self._turns.stopped:
             self._turns.unsent()
         gevent.killall([reports, stages, over])
-        self._rows.close()
+        self._tell_rows()
 
     def _until_over(self, end: float) -> None:
         self._runner.user_greenlets.join()
@@ -117,7 +118,7 @@ class _Process:
     def _tell_load(
         self, begin: float, last: float, spent: tuple[float, float], due: int
     ) -> tuple[float, tuple[float, float], int]:
-        self._rows.flush()
+        self._tell_rows()
         now, spending = time.time(), _spent()
         seconds = max(now - last, 1e-3)
         asked = arithmetic.asked(self._stages, *self._share, elapsed=now - begin)
@@ -134,6 +135,13 @@ class _Process:
             at=now,
         )
         return now, spending, asked
+
+    def _tell_rows(self) -> None:
+        written = self._rows.getvalue()
+        self._rows.seek(0)
+        self._rows.truncate()
+        if written:
+            _say(rows=written)
 
     def _tell_stages(self, begin: float) -> None:
         """When each stage begins and ends; the first process speaks for all."""
@@ -154,7 +162,7 @@ class _Process:
                 _say_stage(open_stage, "end", min(at, time.time()))
 
 
-def main(argv: list[str]) -> int:
+def main() -> int:
     """Run one order."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     # A connection for each user; the usual bound is too low for many.
@@ -163,9 +171,22 @@ def main(argv: list[str]) -> int:
     with suppress(OSError):
         # It shares the machine with what it loads, and must not be what is kept waiting.
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
-    (file,) = argv
-    _Process(json.loads(Path(file).read_text())).run()
+    if order := _order():
+        _Process(order).run()
     return 0
+
+
+def _order() -> dict[str, Any] | None:
+    """What is to be done; nothing where whoever would say it is gone, or has thought better."""
+    content = b""
+    while b"\n" not in content:
+        more = os.read(0, 1 << 20)
+        if not more:
+            return None
+        content += more
+    line, _, rest = content.partition(b"\n")
+    order: dict[str, Any] = json.loads(line)
+    return None if rest else order
 
 
 def _spent() -> tuple[float, float]:
@@ -187,8 +208,10 @@ def _say_stage(stage: Stage, phase: str, at: float) -> None:
 
 
 def _say(**fields: Any) -> None:
-    os.write(1, (json.dumps(fields) + "\n").encode())
+    content = memoryview((json.dumps(fields) + "\n").encode())
+    while content:
+        content = content[os.write(1, content) :]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -20,6 +20,7 @@ from waiting import LONGEST, until
 
 from kindling import paths, processes
 from kindling.errors import KindlingError
+from loadtests.child import HERE
 from loadtests.load import Generator, Mix, Stage
 from loadtests.timeline import Timeline
 
@@ -31,7 +32,7 @@ def _run(
 ) -> tuple[Generator, Timeline]:
     timeline = Timeline()
     with Generator.start(
-        server.url, stages, mix, folder, timeline, processes=number, data=known()
+        server.url, stages, mix, folder, timeline, commands=[HERE] * number, data=known()
     ) as generator:
         assert generator.wait(LONGEST)
     return generator, timeline
@@ -199,12 +200,14 @@ _PARENT = """
 import sys, time
 from pathlib import Path
 from fake_service import known
+from loadtests.child import HERE
 from loadtests.load import Generator, Mix, Stage
 from loadtests.timeline import Timeline
 
 url, folder = sys.argv[1:]
 generator = Generator.start(
-    url, [Stage("s", 600, 20, 4)], Mix(1, 0), Path(folder), Timeline(), processes=2, data=known()
+    url, [Stage("s", 600, 20, 4)], Mix(1, 0), Path(folder), Timeline(), commands=[HERE] * 2,
+    data=known(),
 )
 print(*(child.process.pid for child in generator._children), flush=True)
 time.sleep(600)
@@ -230,12 +233,23 @@ def test_the_load_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> None
 
 
 def test_a_process_that_cannot_start_is_an_error_that_says_why(tmp_path: Path) -> None:
-    (tmp_path / "requests-0.tsv").mkdir()
-    with pytest.raises(KindlingError, match=r"ended with 1: IsADirectoryError") as caught:
+    stages, command = [Stage("s", 1, 1, 1)], (sys.executable, "-c", "raise SystemExit('no way')")
+    with pytest.raises(KindlingError, match="ended with 1: no way") as caught:
         Generator.start(
-            "http://127.0.0.1:9", [Stage("s", 1, 1, 1)], Mix(), tmp_path, Timeline(), data=known()
-        )
+            "http://127.0.0.1:9", stages, Mix(), tmp_path, Timeline(), commands=[command],
+            data=known(),
+        )  # fmt: skip
     assert str(tmp_path / "load-0.log") in caught.value.next_step
+
+
+def test_a_process_with_another_clock_is_an_error(tmp_path: Path) -> None:
+    program = "import time; print(f'{{\"at\": {time.time() + 90}}}', flush=True); time.sleep(600)"
+    command = (sys.executable, "-c", program)
+    with pytest.raises(KindlingError, match=r"a clock that is \+\d\d\.\d s off ours"):
+        Generator.start(
+            "http://127.0.0.1:9", [Stage("s", 1, 1, 1)], Mix(), tmp_path, Timeline(),
+            commands=[command], data=known(),
+        )  # fmt: skip
 
 
 def test_a_process_that_is_killed_is_an_error(tmp_path: Path) -> None:
