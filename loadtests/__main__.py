@@ -54,6 +54,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--seconds", type=_positive, default=60.0, metavar="N", help=f"how long {_SHAPES} take")
     add("--processes", type=_whole, default=1, metavar="N", help="processes that send requests")
+    add("--pods", type=_whole, default=0, metavar="N", help="pods of the cluster that send them")
     add("--report", type=Path, default=paths.REPOSITORY / "report", metavar="FOLDER")
     add("--compare", nargs=2, type=Path, metavar=("A", "B"), help="say how two reports differ")
     add("--ui", action="store_true", help="Locust's own page, on 127.0.0.1, and no verdict")
@@ -62,6 +63,8 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parsed = parser.parse_args(argv)
     parsed.command = shlex.join(["nox", "-s", "loadtest", *(["--", *argv] if argv else [])])
     unknown = [one for one in parsed.scenarios if one not in SCENARIOS]
+    if parsed.pods and (parsed.target or parsed.ui or parsed.processes > 1):
+        parser.error("--pods goes with none of --target, --ui and --processes")
     if unknown:
         parser.error(f"no scenario is named {unknown[0]}; there are {', '.join(SCENARIOS)}")
     return parsed

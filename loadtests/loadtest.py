@@ -36,6 +36,9 @@ class LoadTest:
     # Of a target that is not the inventory's cluster nothing but its answers is known.
     environment: Environment | None = None
     described: Described | None = None
+    # Of each process of the load, where not all are here; and where the target is from there.
+    commands: Sequence[Sequence[str]] = ()
+    load_url: str = ""
     data: Data = field(init=False)
     timeline: Timeline = field(default_factory=Timeline)
     numbers: dict[str, float] = field(default_factory=dict)
@@ -43,6 +46,10 @@ class LoadTest:
     problems: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _loads: list[Generator] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """From here, the target is where everybody finds it."""
+        self.load_url = self.load_url or self.url
 
     @property
     def cluster(self) -> tuple[Environment, Described]:
@@ -65,16 +72,18 @@ class LoadTest:
     def load(self, stages: Sequence[Stage], mix: Mix, *, url: str = "") -> Iterator[Generator]:
         """Put load on the target while the block runs, at most for as long as its stages last.
 
-        ``url`` is that of another target which serves the same models.
+        ``url`` is that of another target which serves the same models; its load is put on it from
+        here.
         """
         folder, own = self.folder / f"load-{len(self._loads)}", Timeline()
+        target, commands = (url, ()) if url else (self.load_url, self.commands)
         generator = Generator.start(
-            url or self.url,
+            target,
             stages,
             mix,
             folder,
             own,
-            commands=[HERE] * self.options.processes,
+            commands=commands or [HERE] * self.options.processes,
             data=self.data,
         )
         self._loads.append(generator)
@@ -88,8 +97,7 @@ class LoadTest:
     @property
     def inventory(self) -> list[str]:
         """The arguments that name the inventory, for other commands."""
-        chosen = [f"--inventory={self.options.inventory}"]
-        return chosen + [f"--set={one}" for one in self.options.set]
+        return inventory(self.options)
 
     def drive(self, stages: Sequence[Stage], mix: Mix, *, url: str = "") -> None:
         """Put all of a load on the target."""
@@ -135,3 +143,8 @@ class LoadTest:
     def say(self, text: str) -> None:
         """Tell people what happens, a line at a time."""
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True, file=sys.stderr)
+
+
+def inventory(options: argparse.Namespace) -> list[str]:
+    """The arguments that name the inventory again."""
+    return [f"--inventory={options.inventory}", *(f"--set={one}" for one in options.set)]

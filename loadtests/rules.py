@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kindling import paths
-from kindling.errors import KindlingError
+from loadtests import playbooks
 from loadtests.loadtest import LoadTest
 
 FACTOR = 10.0
@@ -32,16 +29,7 @@ def shortened(test: LoadTest) -> Iterator[float]:
 
 
 def _apply(test: LoadTest, factor: float) -> None:
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "kindling.run", "prometheus", *test.inventory,
-            "-e", f"{_VARIABLE}={factor:g}",
-        ],
-        cwd=paths.REPOSITORY, capture_output=True, text=True,
+    playbooks.run(
+        "prometheus", test.inventory, {_VARIABLE: f"{factor:g}"},
+        failed="Prometheus did not take the rules",
     )  # fmt: skip
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()[-8:]
-        raise KindlingError(
-            "Prometheus did not take the rules:\n  " + "\n  ".join(said),
-            next_step="nox -s status, then nox -s cluster-up",
-        )

@@ -14,16 +14,16 @@ from typing import NoReturn
 from kindling import cluster, lock, paths, settings
 from kindling.errors import KindlingError
 from kindling.registry_access import access
-from loadtests import load
+from loadtests import load, pods
 from loadtests.autoscaler import wait_until_measured
 from loadtests.checks import RUN, Check
 from loadtests.environment import NoAutoscalerError, find, foreign
 from loadtests.facts import facts
 from loadtests.intervals import describe
 from loadtests.judge.requests import SLO_P95_SECONDS
-from loadtests.judge.seen import Verdicts
+from loadtests.judge.seen import Verdicts, count
 from loadtests.judge.sight import seen_throughout
-from loadtests.loadtest import LoadTest
+from loadtests.loadtest import LoadTest, inventory
 from loadtests.observers import Observers
 from loadtests.report import Record
 from loadtests.report.record import Scalar
@@ -62,6 +62,12 @@ def run(arguments: argparse.Namespace) -> Record:
         access(environment.name).export()
         described = describe(environment)
         test = LoadTest(environment.url, folder, arguments, environment, described)
+        if arguments.pods:
+            test.say(f"install {count(arguments.pods)} for the load")
+            test.commands = stack.enter_context(
+                pods.made(environment, inventory(arguments), arguments.pods, say=test.say)
+            )
+            test.load_url = pods.url(environment)
         try:
             test.learn()
         except KindlingError as error:
@@ -176,8 +182,14 @@ def _record(
 ) -> Record:
     return Record(
         started, time.time(), test.options.command, about, ran, test.timeline, test.samples,
-        checks, interrupted, {"processes": test.options.processes}, SLO_P95_SECONDS,
+        checks, interrupted, _generator(test.options), SLO_P95_SECONDS,
     )  # fmt: skip
+
+
+def _generator(options: argparse.Namespace) -> dict[str, Scalar]:
+    if options.pods:
+        return {"processes": options.pods, "where": f"{count(options.pods)} of the cluster"}
+    return {"processes": options.processes, "where": "this machine"}
 
 
 def _own_url(cluster_name: str) -> str:

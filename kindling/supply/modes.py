@@ -24,7 +24,7 @@ MODES = ("auto", "bundle", "mirror", "registry", "packages")
 _IMAGES_OF_CHARTS = (
     "service", "mlflow", "postgres", "postgres-exporter", "metrics-server", "prometheus",
     "prometheus-adapter", "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics",
-    "gpu-device-plugin", "drift", "dashboards",
+    "gpu-device-plugin", "drift", "dashboards", "load-generator",
 )  # fmt: skip
 _PROBE_SECONDS = 4.0
 _NOT_YET = "(not made yet)"

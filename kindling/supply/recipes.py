@@ -294,12 +294,15 @@ class Containers:
 
     def on_python(self, python: str, digest: str = "") -> list[Image]:
         """Our own images on the base image ``python``, which has ``digest`` if one is known."""
-        service = paths.REPOSITORY / "service"
         args = {"PYTHON_IMAGE": python}
+        whole = (paths.REPOSITORY / "service", IMAGES / "load-generator")
         return [
-            Image(
-                "service", args=args, base=digest, dockerfile=service / "Dockerfile",
-                sources=_python_sources(service),
+            *(
+                Image(
+                    folder.name, args=args, base=digest, dockerfile=folder / "Dockerfile",
+                    sources=_allowed(folder),
+                )
+                for folder in whole
             ),
             *(
                 Image(name, args=args, base=digest, sources=_python_sources(IMAGES / name))
@@ -347,6 +350,13 @@ class Containers:
 
 def _python_sources(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted([*folder.glob("*.py"), folder / "requirements.txt"]))
+
+
+def _allowed(folder: Path) -> tuple[Path, ...]:
+    """What the Dockerfile in ``folder`` finds of the repository: all that is not ignored there."""
+    lines = (folder / "Dockerfile.dockerignore").read_text().splitlines()
+    patterns = [line[1:] for line in lines if line.startswith("!")]
+    return tuple(sorted(file for one in patterns for file in paths.REPOSITORY.glob(one)))
 
 
 def machine() -> str:

@@ -12,8 +12,8 @@ from loadtests.judge.seen import Verdicts, count, pods, seconds, stage
 from loadtests.samples import Samples
 from loadtests.timeline import Timeline
 
-# Of fewer, a p95 is the latency of a handful.
-_FEWEST = 100
+# Of fewer, a p95 is the latency of a handful. So many fail it where half of them are too slow.
+_FEWEST, _FEWEST_SLOW = 100, 20
 _SHOWN = 3
 
 
@@ -83,10 +83,11 @@ def latency(
     if window.missing:
         return make.invalid(name, window.missing, expected=expected, bound=bound)
     inside = samples.between(window.begin, window.end)
-    if len(inside) < _FEWEST:
+    waited = np.where(inside.outcome == "failed", np.inf, inside.latency)
+    slow = len(inside) >= _FEWEST_SLOW and float(np.median(waited)) > slo
+    if len(inside) < _FEWEST and not slow:
         why = f"{count(len(inside), 'request')} in {seconds(window.seconds)}"
         return make.invalid(name, why, expected=expected, bound=bound)
-    waited = np.where(inside.outcome == "failed", np.inf, inside.latency)
     value = float(np.quantile(waited, quantile, method="higher"))
     said = f"{value * 1000:.0f} ms" if np.isfinite(value) else "no answer"
     return make(

@@ -138,6 +138,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "registry.uri": {"registry": {"uri": "https://elsewhere"}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
+    "load-generator": {
+        "image.tag": {"image": {"tag": "v2"}},
+        "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
+    },
     "kube-state-metrics": {
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},

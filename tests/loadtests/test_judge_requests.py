@@ -50,6 +50,18 @@ def test_the_p95_passes_at_the_objective_and_fails_above() -> None:
     assert p95(together(steadily(0.1, per_second=9), samples(*slow))).status == "failed"
 
 
+def test_few_requests_pass_nothing_but_fail_where_half_are_too_slow() -> None:
+    def few(many: int, seconds: float) -> Check:
+        return p95(samples(*((n / 10, seconds) for n in range(many))))
+
+    assert few(99, 0.1).status == "invalid"
+    assert few(100, 0.1).status == "passed"
+    assert (few(20, 0.9).status, few(20, 0.9).observed) == ("failed", "900 ms of 20 requests")
+    assert few(19, 0.9).status == "invalid"
+    mixed = together(samples((0, 0.9)), samples(*((n / 10, 0.1) for n in range(50))))
+    assert p95(mixed).status == "invalid"
+
+
 def test_requests_that_failed_fast_do_not_lower_the_p95() -> None:
     failed = samples(*((n / 10, 0.001) for n in range(40)), outcome="failed")
     check = p95(together(steadily(0.1, per_second=8), failed))
