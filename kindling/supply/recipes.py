@@ -300,7 +300,7 @@ class Containers:
             *(
                 Image(
                     folder.name, args=args, base=digest, dockerfile=folder / "Dockerfile",
-                    sources=_allowed(folder),
+                    sources=allowed(folder),
                 )
                 for folder in whole
             ),
@@ -352,7 +352,7 @@ def _python_sources(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted([*folder.glob("*.py"), folder / "requirements.txt"]))
 
 
-def _allowed(folder: Path) -> tuple[Path, ...]:
+def allowed(folder: Path) -> tuple[Path, ...]:
     """What the Dockerfile in ``folder`` finds of the repository: all that is not ignored there."""
     lines = (folder / "Dockerfile.dockerignore").read_text().splitlines()
     patterns = [line[1:] for line in lines if line.startswith("!")]

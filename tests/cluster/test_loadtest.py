@@ -41,3 +41,19 @@ def test_it_passes_scales_fires_an_alert_and_leaves_all_as_it_was(
     waits = [one["duration"] for group in rules["groups"] for one in group["rules"]]
     now = Monitoring(cluster).ask("rules", type="alert")
     assert [one["duration"] for group in now["groups"] for one in group["rules"]] == waits
+
+
+def test_pods_of_the_cluster_send_the_load_and_are_gone_then(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    done = loadtest(tmp_path, "smoke", "--pods=2", "--rate=20", "--users=8", "--seconds=10")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = read(tmp_path)
+    assert report["verdict"] == "passed"
+    assert report["generator"]["about"] == {"processes": 2, "where": "2 pods of the cluster"}
+    assert report["totals"]["requests"] == 200
+    kinds = "deployments,networkpolicies,serviceaccounts"
+    selector = "--selector=app.kubernetes.io/name=load-generator"
+    assert not cluster.kubectl.items(kinds, "--namespace=kindling", selector)
+    helm = cluster.kubectl.items("secrets", "--namespace=kindling", "--selector=owner=helm")
+    assert "load-generator" not in {secret["metadata"]["labels"]["name"] for secret in helm}

@@ -41,6 +41,9 @@ def command(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (["smoke", "--inventory=nowhere"], 1, "nowhere"),
         (["smoke", "--processes=0"], 2, "--processes"),
         (["smoke", "--seconds=0"], 2, "--seconds"),
+        (["smoke", "--pods=0"], 2, "--pods"),
+        (["smoke", "--pods=2", "--processes=2"], 2, "--pods goes with none of"),
+        (["smoke", "--pods=2", "--target=http://10.0.0.1:80"], 2, "--pods goes with none of"),
         (["smoke", "--users=nan"], 2, "--users"),
     ],
 )
