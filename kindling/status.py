@@ -11,7 +11,8 @@
   (allocatable), ``gpus_simulated``, ``gpus_wanted`` (by the inventory)
 - ``workloads``: ``kind``, ``namespace``, ``name``, ``ready``, ``wanted`` (pods)
 - ``autoscalers``: ``namespace``, ``name``, ``current``, ``desired``, ``min``, ``max`` (pods),
-  ``cpu``, ``cpu_target`` (percent of the request, or null)
+  ``cpu``, ``cpu_target`` (percent of the request, or null), ``pods_metrics`` (each ``name``,
+  ``value``: the mean of all pods or null, ``target``)
 - ``urls``: ``service``, ``url``, ``ready``, ``models`` (each ``name``, ``version``)
 - ``cache``: ``path``, ``bytes``, ``counted`` (false: there are more bytes than these),
   ``free_bytes`` of its disk

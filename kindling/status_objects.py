@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling.doctor.machine import Done, free_bytes, gather
+from kindling.quantities import quantity
 
 Objects = Sequence[Mapping[str, Any]]
 
@@ -123,6 +124,7 @@ def _autoscaler(item: Mapping[str, Any]) -> dict[str, Any]:
         "max": spec["maxReplicas"],
         "cpu": _cpu(status.get("currentMetrics") or [], "current"),
         "cpu_target": _cpu(spec.get("metrics") or [], "target"),
+        "pods_metrics": _pods_metrics(spec.get("metrics") or [], status),
     }
 
 
@@ -133,6 +135,23 @@ def _cpu(metrics: Objects, key: str) -> int | None:
             percent: int | None = resource[key].get("averageUtilization")
             return percent
     return None
+
+
+def _pods_metrics(wanted: Objects, status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of each metric of the pods: the mean over all of them, and its target."""
+    means = {
+        one["pods"]["metric"]["name"]: one["pods"]["current"].get("averageValue")
+        for one in status.get("currentMetrics") or []
+        if one.get("pods")
+    }
+    found = []
+    for one in wanted:
+        if about := one.get("pods"):
+            name = about["metric"]["name"]
+            mean, target = means.get(name), about["target"]["averageValue"]
+            value = None if mean is None else quantity(mean)
+            found.append({"name": name, "value": value, "target": quantity(target)})
+    return found
 
 
 def _named(item: Mapping[str, Any]) -> dict[str, str]:

@@ -32,7 +32,7 @@ def _parts(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     if found["autoscalers"]:
         yield Text()
         rows = map(_autoscaler, found["autoscalers"])
-        yield table(("autoscaler", "pods", "wanted", "of", "CPU"), rows)
+        yield table(("autoscaler", "pods", "wanted", "of", "CPU", "per pod"), rows)
     if found["urls"]:
         yield Text()
         yield table(("service", "URL", "state", "models"), map(_url, found["urls"]))
@@ -58,7 +58,13 @@ def _autoscaler(one: Mapping[str, Any]) -> tuple[str, ...]:
     target = "" if one["cpu_target"] is None else f" (target {one['cpu_target']} %)"
     name = f"{one['namespace']}/{one['name']}"
     bounds = f"{one['min']} to {one['max']}"
-    return name, str(one["current"]), str(one["desired"]), bounds, cpu + target
+    others = ", ".join(map(_pods_metric, one["pods_metrics"])) or "-"
+    return name, str(one["current"]), str(one["desired"]), bounds, cpu + target, others
+
+
+def _pods_metric(one: Mapping[str, Any]) -> str:
+    value = "not measured yet" if one["value"] is None else f"{one['value']:.3g}"
+    return f"{one['name']} {value} (target {one['target']:g})"
 
 
 def _url(url: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from kindling.quantities import quantity
 from loadtests import usual
 from loadtests.intervals import Described
-from loadtests.observers.objects import quantity, target
+from loadtests.observers.objects import target
 
 Scalar = str | int | float | bool | None
 _WORDS = {

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from kindling.quantities import quantity
 from kindling.workloads import pod_trouble
 
 GPU = "nvidia.com/gpu"
-_UNITS = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
-}  # fmt: skip
-_QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)")
-
 Reduced = tuple[str, dict[str, Any]]
 
 
 def unix(moment: str) -> float:
     """Unix seconds of a time as in RFC 3339."""
     return datetime.fromisoformat(moment).timestamp()
-
-
-def quantity(text: str | int | float) -> float:
-    """The number that a quantity of Kubernetes means, such as ``500m`` or ``192Mi``."""
-    match = _QUANTITY.fullmatch(str(text))
-    if not match or match[2] not in _UNITS:
-        raise ValueError(f"{text!r} is no quantity")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def deployment(item: Mapping[str, Any]) -> Reduced:

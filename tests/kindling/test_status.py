@@ -47,12 +47,18 @@ AUTOSCALER = {
     "spec": {
         "minReplicas": 1,
         "maxReplicas": 4,
-        "metrics": [{"resource": {"name": "cpu", "target": {"averageUtilization": 70}}}],
+        "metrics": [
+            {"resource": {"name": "cpu", "target": {"averageUtilization": 70}}},
+            {"pods": {"metric": {"name": "in_flight"}, "target": {"averageValue": "4"}}},
+        ],
     },
     "status": {
         "currentReplicas": 2,
         "desiredReplicas": 3,
-        "currentMetrics": [{"resource": {"name": "cpu", "current": {"averageUtilization": 91}}}],
+        "currentMetrics": [
+            {"resource": {"name": "cpu", "current": {"averageUtilization": 91}}},
+            {"pods": {"metric": {"name": "in_flight"}, "current": {"averageValue": "2500m"}}},
+        ],
     },
 }
 DAEMON = {
@@ -104,6 +110,7 @@ def test_a_running_cluster_is_shown_whole() -> None:
         "2 simulated",
         "kindling/serving",
         "91 % (target 70 %)",
+        "in_flight 2.5 (target 4)",
         "http://127.0.0.1:8080",
         "digits 3",
         "not enforced by kindling-ptp",
@@ -171,7 +178,9 @@ def test_real_gpus_are_not_called_simulated() -> None:
 
 def test_an_autoscaler_without_metrics_says_so() -> None:
     bare = {**AUTOSCALER, "status": {"currentReplicas": 1, "desiredReplicas": 0}}
-    assert "not measured yet" in printed(collect([node(), deployment(), bare]))
+    text = printed(collect([node(), deployment(), bare]))
+    assert "not measured yet (target 70 %)" in text
+    assert "in_flight not measured yet (target 4)" in text
 
 
 def test_the_size_of_the_cache_says_when_it_is_not_all(tmp_path: Path) -> None:

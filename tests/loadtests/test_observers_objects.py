@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cluster_objects as made
-import pytest
 
 from loadtests.observers import objects
 
@@ -68,16 +67,3 @@ def test_an_event_counts_itself_or_its_series() -> None:
     assert objects.event(made.event("e", "SuccessfulRescale"))[1]["count"] == 1
     series = made.event("e", "FailedScheduling") | {"count": None, "series": {"count": 5}}
     assert objects.event(series)[1]["count"] == 5
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("500m", 0.5), ("2", 2.0), (3, 3.0), ("1k", 1000.0), ("1Ki", 1024.0), ("1e3", 1000.0)],
-)
-def test_quantities(text: str | int, number: float) -> None:
-    assert objects.quantity(text) == number
-
-
-def test_what_is_no_quantity_is_refused() -> None:
-    with pytest.raises(ValueError, match="'much' is no quantity"):
-        objects.quantity("much")
