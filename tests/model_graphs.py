@@ -179,24 +179,6 @@ def endless() -> bytes:
     return classifier(nodes, weights)
 
 
-def faulty() -> bytes:
-    """A classifier that is well on blank and on full rows, which a trial takes, on no others."""
-    nodes = [
-        helper.make_node("ReduceSum", ["x", "axes"], ["ink"]),
-        helper.make_node("Sub", ["ink", "full"], ["left"]),
-        helper.make_node("Mul", ["ink", "left"], ["negative"]),
-        helper.make_node("Sqrt", ["negative"], ["nan"]),
-        helper.make_node("MatMul", ["x", "w"], ["m"]),
-        helper.make_node("Add", ["m", "nan"], ["s"]),
-    ]
-    weights = {
-        "axes": np.array([1], np.int64),
-        "full": np.array(16 * FEATURES, np.float32),
-        "w": np.zeros((FEATURES, CLASSES), np.float32),
-    }
-    return classifier(nodes, weights)
-
-
 def slowed(graph: bytes, *, seconds: float) -> bytes:
     """The classifier ``graph``, after about so many seconds of one core here spent on nothing."""
     once = _slowed(graph, rounds=50)

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import model_graphs as graphs
 import pytest
 from cluster_load import Load, call, predict
 from conftest import Cluster, eventually, kindling
 from mlflow import MlflowClient
 from monitored import Monitoring
-from registering import register, tag
+
+from loadtests.challenger import faulty_challenger
 
 SHORTENED_BY = 10
 DIGITS = {"model": "digits"}
@@ -66,13 +66,11 @@ def resolves(monitoring: Monitoring, alert: str, since: float, **labels: str) ->
 @pytest.fixture
 def faulty(mlflow: MlflowClient) -> Iterator[str]:
     """A registered version that passes its trial and fails on every real request."""
-    files = graphs.package(0, accuracy=0.99) | {"model.onnx": graphs.faulty()}
     before = str(mlflow.get_model_version_by_alias("digits", "champion").version)
-    version = register(mlflow, files, tag(files))
-    yield version
-    if str(mlflow.get_model_version_by_alias("digits", "champion").version) == version:
-        mlflow.set_registered_model_alias("digits", "champion", before)
-    mlflow.delete_model_version("digits", version)
+    with faulty_challenger(mlflow, "digits") as version:
+        yield version
+        if str(mlflow.get_model_version_by_alias("digits", "champion").version) == version:
+            mlflow.set_registered_model_alias("digits", "champion", before)
 
 
 def test_a_faulty_model_fires_high_error_rate_until_it_is_rolled_back(
