@@ -16,6 +16,7 @@ from service.chat import add_chat
 from service.docs import add_docs
 from service.feedback import add_feedback
 from service.handlers import add_error_handlers
+from service.invocations import add_invocations
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.metrics_page import add_metrics
@@ -27,6 +28,7 @@ from service.predictor import Predictor
 from service.schemas import Health, Readiness
 from service.settings import Settings
 from service.sketches import add_sketches
+from service.v2 import add_v2
 
 if TYPE_CHECKING:
     from service.tracing import Tracing
@@ -79,6 +81,8 @@ def create_app(
     add_docs(app)
     add_metrics(app, metrics.registry)
     add_predict(app, settings, models, predictor, ids)
+    add_invocations(app, settings, models, predictor)
+    add_v2(app, settings, models, predictor, lifecycle)
     add_feedback(app, settings, predictor, ids, metrics)
     add_sketches(app, models)
     add_chat(app, settings, models, predictor, metrics)

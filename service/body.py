@@ -51,7 +51,12 @@ def parse_body(body: bytes, schema: type[_T]) -> _T:
         return schema.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise InvalidRequestError(first["msg"], field=_path(first["loc"])) from None
+        raise InvalidRequestError(_said(first["msg"]), field=_path(first["loc"])) from None
+
+
+def _said(message: str) -> str:
+    """What a validator of ours said, without pydantic's word before it."""
+    return message.removeprefix("Value error, ")
 
 
 def _path(location: tuple[int | str, ...]) -> str:

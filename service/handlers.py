@@ -1,42 +1,50 @@
-"""Errors as HTTP answers, all of one shape."""
+"""Errors as HTTP answers, all of one shape but where a protocol has its own."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.errors import ServiceError
 from service.observed import observed_of
 from service.schemas import Problem, ProblemResponse
+from service.v2_schemas import PREFIX, V2Problem
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error, foreseen or not, with a ProblemResponse."""
+    """Answer every error, foreseen or not, with a ProblemResponse, under /v2 with a V2Problem."""
 
     @app.exception_handler(ServiceError)
-    async def service_error(_: Request, error: ServiceError) -> JSONResponse:
-        answer = _answer(error.status_code, error.code, error.message, error.field)
+    async def service_error(request: Request, error: ServiceError) -> JSONResponse:
+        answer = _answer(request, error.status_code, error.code, error.message, error.field)
         answer.headers.update(error.headers)
         return answer
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         code = HTTPStatus(error.status_code).name.lower()
-        answer = _answer(error.status_code, code, str(error.detail))
+        answer = _answer(request, error.status_code, code, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, __: Exception) -> JSONResponse:
-        answer = _answer(500, ServiceError.code, "the service failed on this request")
+        answer = _answer(request, 500, ServiceError.code, "the service failed on this request")
         # This answer does not pass the middleware, which adds them to all others.
         answer.headers.update(observed_of(request.scope).headers())
         return answer
 
 
-def _answer(status: int, code: str, message: str, field: str | None = None) -> JSONResponse:
-    body = ProblemResponse(error=Problem(code=code, message=message, field=field))
+def _answer(
+    request: Request, status: int, code: str, message: str, field: str | None = None
+) -> JSONResponse:
+    body: BaseModel
+    if request.scope["path"].startswith(f"{PREFIX}/"):
+        body = V2Problem(error=f"{field}: {message}" if field else message)
+    else:
+        body = ProblemResponse(error=Problem(code=code, message=message, field=field))
     return JSONResponse(body.model_dump(), status_code=status)

@@ -19,11 +19,18 @@ from service.observed import CURRENT, Observed, observe
 if TYPE_CHECKING:
     from service.tracing import Tracing
 
-_UNCOUNTED = frozenset({"/health", "/ready", "/metrics", "/sketches"})
-# Whose requests are those of a model.
-MODEL_PATHS = frozenset({"/predict", "/v1/chat/completions"})
+_UNCOUNTED = frozenset(
+    {"/health", "/ready", "/metrics", "/sketches", "/ping", "/v2/health/live", "/v2/health/ready"}
+)
+_MODEL_PATHS = frozenset({"/predict", "/invocations", "/v1/chat/completions"})
+_V2_MODELS = "/v2/models/"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _WANTED = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
+
+
+def is_of_model(path: str) -> bool:
+    """Whether requests to it are those of a model."""
+    return path in _MODEL_PATHS or (path.startswith(_V2_MODELS) and path.endswith("/infer"))
 
 
 class Observe:
@@ -85,7 +92,7 @@ class Observe:
         # Nobody is kept out by it: it need not be hard to guess.
         request_id = sent.decode() if sane else f"{random.getrandbits(128):032x}"
         observed = Observed(request_id)
-        if self._tracing and scope["path"] in MODEL_PATHS and scope["method"] == "POST":
+        if self._tracing and is_of_model(scope["path"]) and scope["method"] == "POST":
             observed.trace_id, observed.trace = self._tracing.begin(
                 scope["path"],
                 found.get(b"traceparent", b"").decode("latin-1"),
@@ -107,7 +114,7 @@ class Observe:
     ) -> None:
         served, trace = observed.served, observed.trace
         name, version = (served.name, served.version) if served else (UNKNOWN, UNKNOWN)
-        if scope["path"] in MODEL_PATHS:
+        if is_of_model(scope["path"]):
             trace_id = trace.trace_id if trace else None
             self._metrics.answered(name, version, status, seconds, trace_id)
         if trace:

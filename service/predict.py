@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import cast
-
 from fastapi import FastAPI, Request, Response
 
 from service.body import json_body, parse_body, read_body
+from service.classify import classify, part_of
 from service.models import Models, Served
 from service.observed import answered_by
-from service.package import ClassifierPart
 from service.prediction_ids import PredictionIds
 from service.predictor import Predictor
 from service.rows import to_rows
@@ -43,16 +40,11 @@ def add_predict(
             asked = parse_body(body, schema)
             served = models.get(asked.model, "classifier")
             answered_by(request.scope, served)
-            # `get` found it for its kind, and so for having this part.
-            part = cast(ClassifierPart, served.descriptor.classifier)
+            part = part_of(served)
             rows = to_rows(asked.instances, part)
-            labels, probabilities = await predictor.run(
-                partial(served.runner.predict, rows), served, rows=len(rows)
-            )
+            labels, probabilities = await classify(served, rows, predictor)
             found = labels.tolist()
             answer = _answer(served, found, probabilities.astype(float).round(6).tolist())
-            if served.sketch:
-                served.sketch.rows(rows, labels)
             if ids:
                 answer.prediction_id = ids.make(served.name, served.version, found, part.classes)
         # Already of the documented type: FastAPI would validate every number again.

@@ -35,6 +35,15 @@ def test_no_request_makes_the_service_fail(models: Models) -> None:
     sent = try_all(app, examples=40)
     assert set(sent) == {
         "POST /predict",
+        "POST /invocations",
+        "GET /v2",
+        "GET /v2/health/live",
+        "GET /v2/health/ready",
+        *(
+            operation
+            for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+            for operation in (f"GET {model}", f"GET {model}/ready", f"POST {model}/infer")
+        ),
         "POST /feedback",
         "POST /v1/chat/completions",
         "GET /v1/models",
