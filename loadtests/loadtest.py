@@ -97,7 +97,8 @@ class LoadTest:
     @property
     def inventory(self) -> list[str]:
         """The arguments that name the inventory, for other commands."""
-        return inventory(self.options)
+        chosen = [f"--inventory={self.options.inventory}"]
+        return chosen + [f"--set={one}" for one in self.options.set]
 
     def drive(self, stages: Sequence[Stage], mix: Mix, *, url: str = "") -> None:
         """Put all of a load on the target."""
@@ -143,8 +144,3 @@ class LoadTest:
     def say(self, text: str) -> None:
         """Tell people what happens, a line at a time."""
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True, file=sys.stderr)
-
-
-def inventory(options: argparse.Namespace) -> list[str]:
-    """The arguments that name the inventory again."""
-    return [f"--inventory={options.inventory}", *(f"--set={one}" for one in options.set)]

@@ -23,7 +23,7 @@ from loadtests.intervals import describe
 from loadtests.judge.requests import SLO_P95_SECONDS
 from loadtests.judge.seen import Verdicts, count
 from loadtests.judge.sight import seen_throughout
-from loadtests.loadtest import LoadTest, inventory
+from loadtests.loadtest import LoadTest
 from loadtests.observers import Observers
 from loadtests.report import Record
 from loadtests.report.record import Scalar
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> Record:
         if arguments.pods:
             test.say(f"install {count(arguments.pods)} for the load")
             test.commands = stack.enter_context(
-                pods.made(environment, inventory(arguments), arguments.pods, say=test.say)
+                pods.made(environment, test.inventory, arguments.pods, say=test.say)
             )
             test.load_url = pods.url(environment)
         try:
