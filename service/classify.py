@@ -10,6 +10,9 @@ from service.models import Served
 from service.package import ClassifierPart
 from service.predictor import Predictor
 
+# With which statuses every way of asking one refuses or fails.
+REFUSALS = (404, 408, 413, 422, 500, 503, 504)
+
 
 def part_of(served: Served) -> ClassifierPart:
     """What a classifier takes and knows; ``Models.get`` found it for its kind, and so for this."""

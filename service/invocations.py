@@ -8,16 +8,15 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from service.body import json_body, parse_body, read_body
-from service.classify import classify, part_of
+from service.classify import REFUSALS, classify, part_of
 from service.errors import InvalidRequestError
 from service.models import Models
 from service.observed import answered_by
 from service.predictor import Predictor
-from service.rows import to_rows
+from service.rows import check_count, to_rows
 from service.schemas import EXAMPLE_ROW, Number, ProblemResponse, Row
 from service.settings import Settings
 
-_REFUSALS = (404, 408, 413, 422, 500, 503, 504)
 _Rows = Annotated[list[Row], FailFast()]
 _INPUT = "instances"
 _STRICT = ConfigDict(extra="forbid")
@@ -103,7 +102,7 @@ def add_invocations(app: FastAPI, settings: Settings, models: Models, predictor:
     @app.post(
         "/invocations",
         response_model=Predictions,
-        responses={status: {"model": ProblemResponse} for status in _REFUSALS},
+        responses={status: {"model": ProblemResponse} for status in REFUSALS},
         openapi_extra=json_body(Invocation.model_json_schema()),
     )
     async def invocations(request: Request) -> Response:
@@ -114,8 +113,7 @@ def add_invocations(app: FastAPI, settings: Settings, models: Models, predictor:
             served = models.get(asked.params.model, "classifier")
             answered_by(request.scope, served)
             found, field = asked.rows()
-            if not 1 <= len(found) <= settings.max_batch:
-                raise InvalidRequestError(f"there are 1 to {settings.max_batch} rows", field=field)
+            check_count(len(found), settings.max_batch, field)
             rows = to_rows(found, part_of(served), field)
             labels, _ = await classify(served, rows, predictor)
         answer = Predictions(predictions=labels.tolist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 
 from service.body import json_body, parse_body, read_body
-from service.classify import classify, part_of
+from service.classify import REFUSALS, classify, part_of
 from service.models import Models, Served
 from service.observed import answered_by
 from service.prediction_ids import PredictionIds
@@ -13,8 +13,6 @@ from service.predictor import Predictor
 from service.rows import to_rows
 from service.schemas import Prediction, PredictResponse, ProblemResponse, request_schema
 from service.settings import Settings
-
-_REFUSALS = (404, 408, 413, 422, 500, 503, 504)
 
 
 def add_predict(
@@ -30,7 +28,7 @@ def add_predict(
     @app.post(
         "/predict",
         response_model=PredictResponse,
-        responses={status: {"model": ProblemResponse} for status in _REFUSALS},
+        responses={status: {"model": ProblemResponse} for status in REFUSALS},
         openapi_extra=json_body(schema.model_json_schema()),
     )
     async def predict(request: Request) -> Response:

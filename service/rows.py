@@ -25,6 +25,12 @@ def to_rows(
     return in_range(np.asarray(instances, dtype=np.float64), part, field)
 
 
+def check_count(rows: int, most: int, field: str) -> None:
+    """Raise InvalidRequestError unless there are 1 to ``most``."""
+    if not 1 <= rows <= most:
+        raise InvalidRequestError(f"there are 1 to {most} rows", field=field)
+
+
 def in_range(numbers: NDArray[np.float64], part: ClassifierPart, field: str) -> Rows:
     """(n, features) numbers, each of them one that the model may be asked about.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,14 @@ from starlette.responses import JSONResponse
 
 from service.body import json_body, parse_body, read_body
 from service.classifier import Rows
-from service.classify import classify, part_of
+from service.classify import REFUSALS, classify, part_of
 from service.errors import InvalidRequestError, ModelNotFoundError
 from service.lifecycle import Lifecycle
 from service.models import Models, Served
 from service.observed import answered_by
 from service.package import ClassifierPart
 from service.predictor import Predictor
-from service.rows import in_range
+from service.rows import check_count, in_range
 from service.settings import Settings
 from service.tensors import from_bytes, from_json
 from service.v2_schemas import (
@@ -39,9 +38,7 @@ from service.v2_schemas import (
 
 INPUT, LABEL, PROBABILITIES = "instances", "label", "probabilities"
 _HEAD = "Inference-Header-Content-Length"
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": V2Problem} for status in (404, 408, 413, 422, 500, 503, 504)
-}
+_REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": V2Problem} for status in REFUSALS}
 _ABSENT: dict[int | str, dict[str, Any]] = {status: {"model": V2Problem} for status in (404, 503)}
 _PATHS = (f"{PREFIX}/models/{{model}}", f"{PREFIX}/models/{{model}}/versions/{{version}}")
 
@@ -142,8 +139,7 @@ def _rows(asked: InferRequest, rest: bytes, part: ClassifierPart, most: int) -> 
     tensor = asked.inputs[0]
     if len(tensor.shape) != 2 or tensor.shape[1] != part.features:
         raise InvalidRequestError(f"it is [n, {part.features}]", field=f"{field}.shape")
-    if not 1 <= tensor.shape[0] <= most:
-        raise InvalidRequestError(f"there are 1 to {most} rows", field=f"{field}.shape")
+    check_count(tensor.shape[0], most, f"{field}.shape")
     return in_range(_numbers(tensor, rest, field), part, field)
 
 
@@ -196,13 +192,13 @@ def _answer(
             tensor.parameters = {"binary_data_size": len(content)}
             rest += content
         else:
-            tensor.data = numbers.reshape(math.prod(numbers.shape)).tolist()
+            tensor.data = numbers.ravel().tolist()
         outputs.append(tensor)
     answer = InferResponse(
         model_name=served.name, model_version=served.version, id=asked.id, outputs=outputs
     )
     head = answer.model_dump_json(exclude_none=True).encode()
-    if not any(as_bytes for _, as_bytes in tensors.values()):
+    if not rest:
         return Response(head, media_type="application/json")
     return Response(
         head + rest, media_type="application/octet-stream", headers={_HEAD: str(len(head))}
