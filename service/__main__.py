@@ -46,6 +46,7 @@ def assemble(settings: Settings) -> DrainingServer:
         lifecycle=lifecycle,
         metrics=metrics,
         alias=settings.model_alias,
+        fallback_alias=settings.fallback_alias,
         poll_seconds=settings.poll_seconds,
     )
     beside = [follower.run]

@@ -39,11 +39,16 @@ class _Followed:
     look_again: float = 0.0
     served: Wanted | None = None
     refused: tuple[str, str | None] | None = None
+    no_fallback: tuple[str, str | None] | None = None
     failures: int = 0
 
 
 class Follower:
-    """Loads the copies, then follows ``alias`` of each model until it is cancelled."""
+    """Loads the copies, then follows ``alias`` of each model until it is cancelled.
+
+    Where the version of ``alias`` is refused and no other is served, as in a pod that just started,
+    it serves that of ``fallback_alias``.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Follower:
         lifecycle: Lifecycle,
         metrics: Metrics,
         alias: str,
+        fallback_alias: str,
         poll_seconds: float,
     ) -> None:
         self._models = models
@@ -64,6 +70,7 @@ class Follower:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._alias = alias
+        self._fallback_alias = fallback_alias
         self._poll_seconds = poll_seconds
         self._followed = {name: _Followed(lifecycle.standings[name]) for name in models.names}
 
@@ -102,17 +109,18 @@ class Follower:
 
     async def _poll(self, registry: Registry) -> None:
         try:
-            versions = await registry.aliased(self._alias, self._models.names)
+            aliases = await registry.aliases(self._models.names)
         except RegistryUnreachableError as error:
             self._registry_down(error.message)
             return
         self._registry_up()
         for name, followed in self._followed.items():
-            await self._follow(registry, name, followed, versions.get(name))
+            await self._follow(registry, name, followed, aliases.get(name, {}))
 
     async def _follow(
-        self, registry: Registry, name: str, followed: _Followed, version: str | None
+        self, registry: Registry, name: str, followed: _Followed, aliases: dict[str, str]
     ) -> None:
+        version, earlier = aliases.get(self._alias), aliases.get(self._fallback_alias)
         if version is None:
             followed.version = None
             self._put_off(name, followed, f"the registry has no {self._alias} of it")
@@ -126,21 +134,44 @@ class Follower:
         try:
             tag = await registry.digest_tag(name, version)
             if (version, tag) == followed.refused:
+                await self._fall_back(registry, name, followed, earlier)
                 return
-            wanted = Wanted.parse(version, tag)
-            if wanted != followed.served:
-                self._serve(await self._intake.bring(registry, name, wanted))
-                followed.served = wanted
+            await self._bring(registry, name, followed, Wanted.parse(version, tag))
             followed.refused = followed.standing.refused = followed.standing.reason = None
             followed.failures = 0
         except (ModelRefusedError, ModelInvalidError) as error:
             followed.refused = (version, tag)
+            # Before it is told: until then a pod that has none of it is loading, not ready.
+            await self._fall_back(registry, name, followed, earlier)
             self._refuse(name, followed, Refused(version=version, reason=error.message))
         except ServiceError as error:
             self._try_later(name, followed, error.message)
         except Exception as error:
             _log.exception("following failed", model=name)
             self._try_later(name, followed, type(error).__name__)
+
+    async def _bring(
+        self, registry: Registry, name: str, followed: _Followed, wanted: Wanted
+    ) -> None:
+        if wanted != followed.served:
+            self._serve(await self._intake.bring(registry, name, wanted))
+            followed.served = wanted
+
+    async def _fall_back(
+        self, registry: Registry, name: str, followed: _Followed, version: str | None
+    ) -> None:
+        if version is None or version == followed.version or self._models.served(name):
+            return
+        tag: str | None = None
+        try:
+            tag = await registry.digest_tag(name, version)
+            if (version, tag) != followed.no_fallback:
+                await self._bring(registry, name, followed, Wanted.parse(version, tag))
+        except (ModelRefusedError, ModelInvalidError) as error:
+            followed.no_fallback = (version, tag)
+            _log.error("fallback refused", model=name, version=version, reason=error.message)
+        except ServiceError as error:
+            _log.warning("fallback not there", model=name, version=version, reason=error.message)
 
     def _try_later(self, name: str, followed: _Followed, reason: str) -> None:
         followed.failures += 1

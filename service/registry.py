@@ -79,19 +79,16 @@ class Registry:
         self._fetcher = fetcher
         self._max_model_bytes = max_model_bytes
 
-    async def aliased(self, alias: str, names: Collection[str]) -> dict[str, str]:
-        """The version that bears ``alias``, of each model in ``names`` that has one."""
-        found: dict[str, str] = {}
-        left = set(names)
+    async def aliases(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        """The version that bears each alias, of each model in ``names`` that is registered."""
+        found: dict[str, dict[str, str]] = {}
         query = {"max_results": _PAGE}
         for _ in range(_MAX_PAGES):
             page = await self._ask("registered-models/search", query, _Page)
             for model in page.registered_models:
-                if model.name in left:
-                    left.remove(model.name)
-                    versions = {item.alias: item.version for item in model.aliases}
-                    found |= {model.name: versions[alias]} if alias in versions else {}
-            if not left or not page.next_page_token:
+                if model.name in names:
+                    found[model.name] = {item.alias: item.version for item in model.aliases}
+            if len(found) == len(names) or not page.next_page_token:
                 return found
             query["page_token"] = page.next_page_token
         raise RegistryUnreachableError(f"its list of models has more than {_MAX_PAGES} pages")

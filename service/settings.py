@@ -59,6 +59,11 @@ class Settings(BaseModel):
         pattern=f"^{NAME_PATTERN}$",
         description="The alias whose version is served.",
     )
+    fallback_alias: str = Field(
+        default="previous",
+        pattern=f"^{NAME_PATTERN}$",
+        description="The alias whose version is served where that one is refused, by want of any.",
+    )
     poll_seconds: float = Field(
         default=2.0, ge=0.05, le=3600, description="Between two looks at the registry, about."
     )

@@ -36,6 +36,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "models": {"models": ["other"]},
         "registry.uri": {"registry": {"uri": "https://elsewhere"}},
         "registry.alias": {"registry": {"alias": "challenger"}},
+        "registry.fallbackAlias": {"registry": {"fallbackAlias": "stable"}},
         "tracing.enabled": {"tracing": {"enabled": False}},
         "tracing.endpoint": {"tracing": {"endpoint": "http://collector:4318/v1/traces"}},
         "tracing.sampleRatio": {"tracing": {"sampleRatio": 1}},

@@ -61,10 +61,19 @@ CORPUS = {
 
 @pytest.fixture
 def champion(mlflow: MlflowClient) -> Iterator[str]:
-    """The version served; it is the champion again afterwards."""
-    version = str(mlflow.get_model_version_by_alias("digits", "champion").version)
+    """The version served; it is the champion again afterwards.
+
+    It is the previous one too, as after `nox -s promote`: a pod that starts meanwhile serves it.
+    """
+    aliases = mlflow.get_registered_model("digits").aliases
+    version = str(aliases["champion"])
+    mlflow.set_registered_model_alias("digits", "previous", version)
     yield version
     mlflow.set_registered_model_alias("digits", "champion", version)
+    if "previous" in aliases:
+        mlflow.set_registered_model_alias("digits", "previous", aliases["previous"])
+    else:
+        mlflow.delete_registered_model_alias("digits", "previous")
 
 
 def restarted(cluster: Cluster) -> dict[str, int]:

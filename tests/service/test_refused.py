@@ -10,17 +10,19 @@ import io
 import json
 import os
 import pickle
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import model_graphs as graphs
 import pytest
 from conftest import ROOT, follow_with, keep_copy, wait_until
-from fake_registry import FakeRegistry, digests
+from fake_registry import FakeRegistry, digests, send
 from fastapi.testclient import TestClient
 from model_graphs import FEATURES, describe, package
 from onnx import TensorProto, helper
@@ -345,3 +347,52 @@ def test_back_on_the_version_that_is_served_nothing_is_refused(
     registry.promote("digits", "1")
     wait_until(lambda: state()["refused"] is None, "nothing is refused")
     assert state()["version"] == "1"
+
+
+def refuse_the_champion(registry: FakeRegistry, previous: dict[str, Any]) -> None:
+    """Version 1 of digits, registered as ``previous`` says, was served before version 2."""
+    registry.publish("other", package(name="other"))
+    registry.promote("digits", registry.register("digits", package(4), **previous), "previous")
+    registry.publish("digits", package(7), sha256=None)
+
+
+def test_what_has_no_other_version_serves_the_previous_champion(
+    follow: Follow, registry: FakeRegistry
+) -> None:
+    refuse_the_champion(registry, {})
+    held = threading.Event()
+
+    def hold(handler: BaseHTTPRequestHandler) -> None:
+        held.wait(5)
+        found = registry.answer(handler.path, {})
+        assert isinstance(found, bytes)
+        send(handler, found)
+
+    registry.misbehave["m-digits1"] = hold
+    client = follow(models="other,digits")
+    wait_until(lambda: any("m-digits1" in path for path in registry.asked), "it is asked for")
+    other, digits = client.get("/ready").json()["models"]
+    assert (other["version"], digits["version"]) == ("1", None)
+    # Requests for digits would fail here, so none should come yet.
+    assert client.get("/ready").status_code == 503
+    held.set()
+    wait_until(lambda: client.get("/ready").status_code == 200, "there is something to serve")
+    digits = client.get("/ready").json()["models"][1]
+    assert (digits["version"], digits["refused"]["version"]) == ("1", "2")
+    registry.publish("digits", package(5))
+    wait_until(lambda: client.get("/ready").json()["models"][1]["version"] == "3", "version 3")
+    assert client.get("/ready").json()["models"][1]["refused"] is None
+
+
+def test_a_previous_champion_that_is_refused_too_is_not_asked_for_again(
+    follow: Follow, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.follower._LOOK_AGAIN_SECONDS", 0.1)
+    refuse_the_champion(registry, {"sha256": tagged(model_onnx="0" * 64)})
+    client = follow(models="other,digits")
+    wait_until(lambda: client.get("/ready").status_code == 200, "the other one is served")
+    registry.asked.clear()
+    looks = lambda: [path for path in registry.asked if path.endswith("model-versions/get")]  # noqa: E731
+    wait_until(lambda: len(looks()) > 3, "it looks again")
+    assert not any("m-digits1" in path for path in registry.asked)
+    assert client.get("/ready").json()["models"][1]["refused"]["version"] == "2"
