@@ -72,6 +72,12 @@ def rollback(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def canary(session: nox.Session) -> None:
+    """Give a version a share of the requests, then promote it, or end it if it is worse."""
+    _module(session, "models", "kindling.canary", *session.posargs)
+
+
+@nox.session(default=False)
 def backup(session: nox.Session) -> None:
     """Write MLflow's database and artifacts to a file: `-- FILE`."""
     _module(session, "up", "kindling.backup", "backup", *session.posargs)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kindling.errors import KindlingError
@@ -14,7 +16,18 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 SAMPLE_TAG = "kindling.sample"
+# Of a registered model: what the service is asked for. Of a version: what became of it.
+CANARY = "canary"
 _GATE, _PASSED = "gate", "passed"
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What the tag of a model asks the service for; ``until`` is a time in Unix seconds."""
+
+    version: str
+    share: float
+    until: float
 
 
 @dataclass(frozen=True)
@@ -78,12 +91,7 @@ class ModelRegistry:
 
         Raises KindlingError for an unknown version, and for one that the gate did not pass.
         """
-        chosen = self._version(name, version)
-        if chosen.tags.get(_GATE) != _PASSED:
-            raise KindlingError(
-                f"version {version} of {name} has not passed the evaluation gate",
-                next_step=f"nox -s train -- {name}, which registers what passes",
-            )
+        self._passed(name, version)
         aliases = self.aliases(name)
         before = aliases.get(CHAMPION, "")
         if before == version:
@@ -124,6 +132,61 @@ class ModelRegistry:
                     self._client.set_registered_model_alias(move.name, alias, version)
             for alias in now.keys() - move.aliases.keys():
                 self._client.delete_registered_model_alias(move.name, alias)
+
+    def check_canary(self, name: str, version: str) -> str:
+        """The champion that ``version`` may be compared with.
+
+        Raises KindlingError for an unknown version, one that the gate did not pass, the champion
+        itself, a model without one, and while another canary is under way.
+        """
+        self._passed(name, version)
+        champion = self.aliases(name).get(CHAMPION)
+        if champion in (None, version):
+            raise KindlingError(
+                f"version {version} of {name} is its champion"
+                if champion
+                else f"{name} has no champion to compare a canary with",
+                next_step=f"nox -s train -- {name}"
+                if champion
+                else f"nox -s promote -- {name} {version}",
+            )
+        if (other := self.canary(name)) and other.until > time.time():
+            raise KindlingError(
+                f"version {other.version} of {name} is a canary already, and looked after",
+                next_step=f"wait for its end, or {other.until - time.time():.0f} s if nobody does",
+            )
+        return str(champion)
+
+    def canary(self, name: str) -> Canary | None:
+        """The canary that the service is asked for, if any, even if its time is over."""
+        with _for_people():
+            tag = self._client.get_registered_model(name).tags.get(CANARY)
+        try:
+            return Canary(**json.loads(tag)) if tag else None
+        except (ValueError, TypeError):
+            return None
+
+    def set_canary(self, name: str, canary: Canary) -> None:
+        """Ask the service for it."""
+        with _for_people():
+            self._client.set_registered_model_tag(name, CANARY, json.dumps(asdict(canary)))
+
+    def end_canary(self, name: str) -> None:
+        """Ask the service for none."""
+        with _for_people():
+            self._client.delete_registered_model_tag(name, CANARY)
+
+    def note_canary(self, name: str, version: str, outcome: str) -> None:
+        """Keep with a version what became of it as a canary."""
+        with _for_people():
+            self._client.set_model_version_tag(name, version, CANARY, outcome)
+
+    def _passed(self, name: str, version: str) -> None:
+        if self._version(name, version).tags.get(_GATE) != _PASSED:
+            raise KindlingError(
+                f"version {version} of {name} has not passed the evaluation gate",
+                next_step=f"nox -s train -- {name}, which registers what passes",
+            )
 
     def _remember(self, name: str, previous: str, versions: dict[str, Any]) -> None:
         with _for_people():

@@ -131,6 +131,11 @@ def _served(pod: ServingPod) -> list[tuple[str | Text, ...]]:
         state = str(pod.answer.get("reason") or pod.answer.get("status"))
         if refused:
             state = f"refuses {refused['version']}: {refused['reason']}"
+        if canary := one.get("canary"):
+            refused = canary["refused"]
+            state += f"; canary {canary['version']} " + (
+                f"is refused: {refused['reason']}" if refused else f"gets {canary['share']:.0%}"
+            )
         rows.append((pod.name, one["name"], one.get("version") or "-", state))
     return rows or [(pod.name, "-", "-", "does not answer")]
 

@@ -40,6 +40,17 @@ class Prometheus:
                 next_step="nox -s status",
             ) from error
 
+    def value(self, promql: str) -> float | None:
+        """The one number that ``promql`` is now; None where it has no value, or one that is none.
+
+        Raises KindlingError where it has more than one.
+        """
+        result = self.get("query", query=promql)["result"]
+        if len(result) > 1:
+            raise KindlingError(f"{promql} has {len(result)} values, not one")
+        found = float(result[0]["value"][1]) if result else math.nan
+        return None if math.isnan(found) else found
+
     def has_data(self, promql: str) -> bool:
         """Whether ``promql`` has a value now that is a number."""
         data = self.get("query", query=promql)

@@ -81,9 +81,19 @@ class Copies:
         new = folder / f"{_NEW}{_NOTE}"
         new.write_text(json.dumps(note), encoding="utf-8")
         new.replace(folder / _NOTE)
+        self._prune(folder, copy.folder)
+
+    def spare(self, name: str, copy: Copy) -> None:
+        """Make ``copy`` the one that is kept beside that which a restart serves."""
         # The time of the folder is the time when it was last served.
         os.utime(copy.folder)
-        others = [path for path in folder.glob("[!.]*/") if path != copy.folder]
+        folder = self._root / name
+        note = json.loads((folder / _NOTE).read_text())
+        self._prune(folder, folder / note["folder"])
+
+    def _prune(self, folder: Path, current: Path) -> None:
+        os.utime(current)
+        others = [path for path in folder.glob("[!.]*/") if path != current]
         for older in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
             discard(older)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
+from service.canary import TAG, Canaries
 from service.copies import Copies
 from service.errors import (
     ModelInvalidError,
@@ -20,7 +22,7 @@ from service.intake import Intake, Wanted
 from service.lifecycle import Lifecycle, Standing
 from service.metrics import Metrics
 from service.models import Models, Served
-from service.registry import Registry
+from service.registry import Registered, Registry
 from service.schemas import Refused
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -72,6 +74,7 @@ class Follower:
         self._alias = alias
         self._fallback_alias = fallback_alias
         self._poll_seconds = poll_seconds
+        self._canaries = Canaries(models, intake, lifecycle.standings, metrics)
         self._followed = {name: _Followed(lifecycle.standings[name]) for name in models.names}
 
     async def run(self) -> None:
@@ -109,16 +112,18 @@ class Follower:
 
     async def _poll(self, registry: Registry) -> None:
         try:
-            aliases = await registry.aliases(self._models.names)
+            registered = await registry.registered(self._models.names)
         except RegistryUnreachableError as error:
             self._registry_down(error.message)
             return
         self._registry_up()
         for name, followed in self._followed.items():
-            await self._follow(registry, name, followed, aliases.get(name, {}))
+            model = registered.get(name, Registered())
+            await self._follow(registry, name, followed, model.aliases)
+            await self._canaries.follow(registry, name, model.tags.get(TAG))
 
     async def _follow(
-        self, registry: Registry, name: str, followed: _Followed, aliases: dict[str, str]
+        self, registry: Registry, name: str, followed: _Followed, aliases: Mapping[str, str]
     ) -> None:
         version, earlier = aliases.get(self._alias), aliases.get(self._fallback_alias)
         if version is None:

@@ -44,8 +44,10 @@ class Intake:
         self._copies = copies
         self._settings = settings
 
-    async def bring(self, registry: Registry, name: str, wanted: Wanted) -> Served:
-        """A version ready to be served, with a copy that a restart finds.
+    async def bring(
+        self, registry: Registry, name: str, wanted: Wanted, *, note: bool = True
+    ) -> Served:
+        """A version ready to be served, with a copy, which a restart serves if it is noted.
 
         Raises ModelRefusedError or ModelInvalidError if it can never be, ModelUnavailableError or
         RegistryUnreachableError if not now.
@@ -59,8 +61,9 @@ class Intake:
         except ModelInvalidError:
             await asyncio.to_thread(discard, copy.folder)
             raise
+        keep = self._copies.note if note else self._copies.spare
         try:
-            await asyncio.to_thread(self._copies.note, name, copy)
+            await asyncio.to_thread(keep, name, copy)
         except OSError as error:
             _log.warning("copy not noted", model=name, reason=error.strerror)
         return served

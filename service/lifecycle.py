@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.models import Models
-from service.schemas import ModelState, Readiness, Refused
+from service.schemas import CanaryState, ModelState, Readiness, Refused
 
 LOADING = "the model is loading"
 
 
 @dataclass
 class Standing:
-    """Why the version that the registry wants is not served, or why none is."""
+    """Why the version that the registry wants is not served, or why none is; and its canary."""
 
     refused: Refused | None = None
     reason: str | None = None
+    canary: CanaryState | None = None
 
 
 class Lifecycle:
@@ -69,5 +70,9 @@ class Lifecycle:
         served, standing = self._models.served(name), self.standings[name]
         version = served.version if served else None
         return ModelState(
-            name=name, version=version, refused=standing.refused, reason=standing.reason
+            name=name,
+            version=version,
+            refused=standing.refused,
+            reason=standing.reason,
+            canary=standing.canary,
         )

@@ -66,6 +66,12 @@ class Metrics:
             registry=self.registry,
         )
         self._info = self._gauge("model_info", "1 for the version served.", "model", "version")
+        self._share = self._gauge(
+            "model_canary_share",
+            "Share of the requests that a canary gets, beside the version served.",
+            "model",
+            "version",
+        )
         self._swaps = Counter(
             "model_swaps_total",
             "Times that another version took the place of one served.",
@@ -114,8 +120,23 @@ class Metrics:
         self._create_series(model, version)
         self.inference.create(model, version)
         self.quality.served(model, version, kind, accuracy)
-        if len(versions) > KEPT:
-            self._remove_series(model, versions.pop(0))
+        self._forget(model)
+
+    def canary(self, model: str, version: str, kind: Kind, share: float) -> None:
+        """A version that gets a share of the requests from now on, beside the one served."""
+        versions = self._versions.setdefault(model, [])
+        self._share.labels(model, version).set(share)
+        if version not in versions:
+            # The last one is the one that is served.
+            versions.insert(len(versions) - 1, version)
+            self._create_series(model, version)
+            self.inference.create(model, version)
+            self.quality.create(model, version, kind)
+            self._forget(model)
+
+    def no_canary(self, model: str, version: str) -> None:
+        """It gets none any more."""
+        self._share.remove(model, version)
 
     def refused(self, model: str) -> None:
         """A version that is not going to be served."""
@@ -140,6 +161,11 @@ class Metrics:
         series = self._series.get((model, version), self._unknown)
         for kind, amount in zip(_TYPES, (input, output), strict=True):
             series.tokens[kind].inc(amount)
+
+    def _forget(self, model: str) -> None:
+        versions = self._versions[model]
+        if len(versions) > KEPT:
+            self._remove_series(model, versions.pop(0))
 
     def _create_series(self, model: str, version: str) -> _Series:
         series = _Series(self._requests, self._latency, self._tokens, model, version)

@@ -46,6 +46,10 @@ class QualityMetrics:
         """A version that is served from now on."""
         self._served[model] = (version, _KINDS[kind])
         self._accuracy.labels(model, version, _KINDS[kind], "evaluation").set(accuracy)
+        self.create(model, version, kind)
+
+    def create(self, model: str, version: str, kind: Kind) -> None:
+        """A version that labels may come for from now on."""
         if kind == "classifier" and (model, version) not in self._windows:
             self._windows[model, version] = deque(maxlen=WINDOW)
             self._labels.labels(model, version).set(0)

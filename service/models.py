@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +26,26 @@ class Served:
     sketch: Sketch | None = None
 
 
+@dataclass(frozen=True)
+class Canary:
+    """A version that gets ``share`` of the requests, ``until`` a time in Unix seconds."""
+
+    served: Served
+    share: float
+    until: float
+
+    def is_drawn(self) -> bool:
+        """Whether the next request is its."""
+        return random.random() < self.share and time.time() < self.until  # noqa: S311
+
+
 class Models:
-    """Holds one version at most of each configured model."""
+    """Holds one version of each configured model, and for a while a canary beside it."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._served: dict[str, Served] = {}
+        self._canaries: dict[str, Canary] = {}
 
     def put(self, served: Served) -> None:
         """Serve this version from now on. What the one before it has begun, it ends."""
@@ -43,17 +59,41 @@ class Models:
         """What is served under ``name``."""
         return self._served.get(name)
 
-    def get(self, name: str | None, kind: Kind) -> Served:
-        """The model of that name, or the first of that kind.
+    def put_canary(self, served: Served, *, share: float, until: float) -> None:
+        """Give this version, beside the one that is served, a share of the requests."""
+        self._canaries[served.name] = Canary(served, share, until)
 
-        Raises ModelNotFoundError naming those that exist, NotReadyError.
+    def drop_canary(self, name: str) -> None:
+        """Give it no request any more; those that it has begun, it ends."""
+        self._canaries.pop(name, None)
+
+    def canary(self, name: str) -> Canary | None:
+        """The canary beside the model of that name."""
+        return self._canaries.get(name)
+
+    def get(self, name: str | None, kind: Kind, version: str | None = None) -> Served:
+        """What is to answer a request to the model of that name, or to the first of that kind.
+
+        ``version``, if one is named, is all that will do. Raises ModelNotFoundError naming those
+        that exist, NotReadyError.
         """
         candidates = [served for served in self.all() if served.descriptor.kind == kind]
         for served in candidates:
             if name in (None, served.name):
-                return served
+                return self._chosen(served, version)
         missing = [known for known in self.names if known not in self._served]
         if name in missing or (name is None and missing):
             raise NotReadyError("the model is not loaded")
         names = ", ".join(served.name for served in candidates) or "none"
         raise ModelNotFoundError(f"there is no such {kind}; there are: {names}", field="model")
+
+    def _chosen(self, champion: Served, version: str | None) -> Served:
+        canary = self._canaries.get(champion.name)
+        if version is None:
+            return canary.served if canary and canary.is_drawn() else champion
+        for served in (champion, *([canary.served] if canary else [])):
+            if served.version == version:
+                return served
+        raise ModelNotFoundError(
+            f"version {version} of {champion.name} is not served; version {champion.version} is"
+        )

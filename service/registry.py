@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -42,19 +43,20 @@ class _Alias(BaseModel):
     version: Annotated[str, Field(pattern=f"^{VERSION_PATTERN}$")]
 
 
+class _Tag(BaseModel):
+    key: str
+    value: str = ""
+
+
 class _Model(BaseModel):
     name: str
     aliases: list[_Alias] = []
+    tags: list[_Tag] = []
 
 
 class _Page(BaseModel):
     registered_models: list[_Model] = []
     next_page_token: str | None = None
-
-
-class _Tag(BaseModel):
-    key: str
-    value: str = ""
 
 
 class _Version(BaseModel):
@@ -72,6 +74,14 @@ class _UriAnswer(BaseModel):
 _T = TypeVar("_T", bound=BaseModel)
 
 
+@dataclass(frozen=True)
+class Registered:
+    """What the registry says of a model: which version bears each alias, and its tags."""
+
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 class Registry:
     """The registry that ``fetcher`` asks. Every call may raise RegistryUnreachableError."""
 
@@ -79,15 +89,18 @@ class Registry:
         self._fetcher = fetcher
         self._max_model_bytes = max_model_bytes
 
-    async def aliases(self, names: Collection[str]) -> dict[str, dict[str, str]]:
-        """The version that bears each alias, of each model in ``names`` that is registered."""
-        found: dict[str, dict[str, str]] = {}
+    async def registered(self, names: Collection[str]) -> dict[str, Registered]:
+        """Each model in ``names`` that is registered."""
+        found: dict[str, Registered] = {}
         query = {"max_results": _PAGE}
         for _ in range(_MAX_PAGES):
             page = await self._ask("registered-models/search", query, _Page)
             for model in page.registered_models:
                 if model.name in names:
-                    found[model.name] = {item.alias: item.version for item in model.aliases}
+                    found[model.name] = Registered(
+                        {item.alias: item.version for item in model.aliases},
+                        {tag.key: tag.value for tag in model.tags},
+                    )
             if len(found) == len(names) or not page.next_page_token:
                 return found
             query["page_token"] = page.next_page_token

@@ -97,6 +97,14 @@ class Refused(BaseModel):
     reason: str
 
 
+class CanaryState(BaseModel):
+    """A version that gets a share of the requests, or why it gets none."""
+
+    version: str
+    share: float
+    refused: Refused | None = None
+
+
 class ModelState(BaseModel):
     """A configured model: what is served, what is refused, and why there is nothing newer."""
 
@@ -104,6 +112,7 @@ class ModelState(BaseModel):
     version: str | None = None
     refused: Refused | None = None
     reason: str | None = None
+    canary: CanaryState | None = None
 
 
 class Readiness(BaseModel):

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from service.body import json_body, parse_body, read_body
 from service.classifier import Rows
 from service.classify import REFUSALS, classify, part_of
-from service.errors import InvalidRequestError, ModelNotFoundError
+from service.errors import InvalidRequestError
 from service.lifecycle import Lifecycle
 from service.models import Models, Served
 from service.observed import answered_by
@@ -114,12 +114,7 @@ def add_v2(
 
 def _find(models: Models, name: str, version: str | None) -> Served:
     """The classifier, in that version if one is named. Raises ModelNotFoundError, NotReadyError."""
-    served = models.get(name, "classifier")
-    if version not in (None, served.version):
-        raise ModelNotFoundError(
-            f"version {version} of {name} is not served; version {served.version} is"
-        )
-    return served
+    return models.get(name, "classifier", version)
 
 
 def _split(body: bytes, announced: str | None) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ class Client:
 
     tags: dict[str, dict[str, str]]
     aliases: dict[str, str] = field(default_factory=dict)
+    model_tags: dict[str, str] = field(default_factory=dict)
 
     def search_registered_models(self) -> list[Any]:
         return [SimpleNamespace(name="digits"), SimpleNamespace(name="text")]
@@ -30,7 +31,13 @@ class Client:
         ]
 
     def get_registered_model(self, _: str) -> Any:
-        return SimpleNamespace(aliases=dict(self.aliases))
+        return SimpleNamespace(aliases=dict(self.aliases), tags=dict(self.model_tags))
+
+    def set_registered_model_tag(self, _: str, key: str, value: str) -> None:
+        self.model_tags[key] = value
+
+    def delete_registered_model_tag(self, _: str, key: str) -> None:
+        del self.model_tags[key]
 
     def set_model_version_tag(self, _: str, version: str, key: str, value: str) -> None:
         self.tags[version][key] = value

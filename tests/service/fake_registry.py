@@ -92,6 +92,7 @@ class FakeRegistry(Loopback):
     page_size: int = 100
     models: dict[str, dict[str, Version]] = field(default_factory=dict)
     aliases: dict[str, dict[str, str]] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
     misbehave: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
@@ -124,7 +125,7 @@ class FakeRegistry(Loopback):
             return self._search(query)
         if path == f"{API}model-versions/get":
             version = self._version(query)
-            tags = [{"key": key, "value": value} for key, value in version.tags.items()]
+            tags = _pairs(version.tags)
             return {"model_version": {"name": query["name"], "tags": tags, "status": "READY"}}
         if path == f"{API}model-versions/get-download-uri":
             return {"artifact_uri": self._version(query).artifact_uri}
@@ -136,7 +137,10 @@ class FakeRegistry(Loopback):
         names = sorted(self.models)
         first = int(query.get("page_token", 0))
         last = first + min(self.page_size, int(query["max_results"]))
-        found = [{"name": name} | self._aliases(name) for name in names[first:last]]
+        found = [
+            {"name": name, "tags": _pairs(self.tags.get(name, {}))} | self._aliases(name)
+            for name in names[first:last]
+        ]
         more = {"next_page_token": str(last)} if last < len(names) else {}
         return ({"registered_models": found} if found else {}) | more
 
@@ -155,6 +159,10 @@ class FakeRegistry(Loopback):
                 if version.artifact_uri == f"mlflow-artifacts:{root}":
                     return version.files.get(file)
         return None
+
+
+def _pairs(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]
 
 
 def send(

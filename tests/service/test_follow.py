@@ -447,7 +447,7 @@ def test_what_nobody_foresaw_holds_up_one_model_and_not_for_ever(
 def test_a_search_that_fails_unforeseen_is_not_the_last(
     follow: Follow, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, failed = Registry.aliases, threading.Event()
+    look, failed = Registry.registered, threading.Event()
 
     async def fail(self: Registry, *arguments: Any) -> dict[str, str]:
         if not failed.is_set():
@@ -455,7 +455,7 @@ def test_a_search_that_fails_unforeseen_is_not_the_last(
             raise ZeroDivisionError
         return await look(self, *arguments)
 
-    monkeypatch.setattr(Registry, "aliases", fail)
+    monkeypatch.setattr(Registry, "registered", fail)
     registry.publish("digits", package(4))
     wait_for_version(follow(), "1")
 

@@ -22,7 +22,7 @@ from model_graphs import package
 
 from service.__main__ import create_registry
 from service.errors import ModelRefusedError, ModelUnavailableError, RegistryUnreachableError
-from service.registry import Registry
+from service.registry import Registered, Registry
 from service.settings import Settings
 
 Follow = Callable[..., TestClient]
@@ -37,8 +37,8 @@ def client_of(registry: FakeRegistry, **settings: Any) -> Registry:
     return client
 
 
-def aliases(client: Registry, *names: str) -> dict[str, dict[str, str]]:
-    return asyncio.run(client.aliases(names or ("digits",)))
+def registered(client: Registry, *names: str) -> dict[str, Registered]:
+    return asyncio.run(client.registered(names or ("digits",)))
 
 
 def download(client: Registry, folder: Path, content: bytes = b"") -> None:
@@ -47,7 +47,7 @@ def download(client: Registry, folder: Path, content: bytes = b"") -> None:
 
 
 def test_an_empty_registry_has_no_aliases(registry: FakeRegistry) -> None:
-    assert aliases(client_of(registry)) == {}
+    assert registered(client_of(registry)) == {}
 
 
 def test_other_models_are_left_out(registry: FakeRegistry) -> None:
@@ -55,15 +55,19 @@ def test_other_models_are_left_out(registry: FakeRegistry) -> None:
         registry.publish(name, package())
     registry.promote("a", "1", alias="previous")
     registry.aliases["b"].clear()
-    expected = {"a": {"champion": "1", "previous": "1"}, "b": {}}
-    assert aliases(client_of(registry), "a", "b", "d") == expected
+    registry.tags["b"] = {"owner": "somebody"}
+    expected = {
+        "a": Registered({"champion": "1", "previous": "1"}),
+        "b": Registered(tags={"owner": "somebody"}),
+    }
+    assert registered(client_of(registry), "a", "b", "d") == expected
 
 
 def test_user_and_password_are_sent_and_nothing_is_encoded(registry: FakeRegistry) -> None:
     registry.user, registry.password = "kindling", "0x1F: ü"
     registry.publish("digits", package())
     access = {"registry_username": "kindling", "registry_password": "0x1F: ü"}
-    assert aliases(client_of(registry, **access)) == {"digits": {"champion": "1"}}
+    assert registered(client_of(registry, **access)) == {"digits": Registered({"champion": "1"})}
     (head,) = registry.heads
     assert head["user-agent"] == "kindling-service"
     assert head["accept-encoding"] == "identity"
@@ -73,20 +77,20 @@ def test_wrong_credentials_are_told_without_repeating_them(registry: FakeRegistr
     registry.user, registry.password = "kindling", "right"
     access = {"registry_username": "kindling", "registry_password": "wrong"}
     with pytest.raises(RegistryUnreachableError, match="it answered 401, so user") as error:
-        aliases(client_of(registry, **access))
+        registered(client_of(registry, **access))
     assert "wrong" not in error.value.message
 
 
 def test_a_registry_below_a_path_is_asked_there(registry: FakeRegistry) -> None:
     with pytest.raises(RegistryUnreachableError, match="404"):
-        aliases(client_of(registry, registry_uri=f"{registry.url}/ml flow/".replace(" ", "")))
+        registered(client_of(registry, registry_uri=f"{registry.url}/ml flow/".replace(" ", "")))
     assert registry.asked == ["/mlflow/api/2.0/mlflow/registered-models/search"]
 
 
 def test_no_proxy_is_asked(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
-    assert aliases(client_of(registry)) == {}
+    assert registered(client_of(registry)) == {}
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -96,7 +100,7 @@ def test_redirects_are_not_followed(registry: FakeRegistry, status: int) -> None
             handler, b"", status=status, Location=f"{elsewhere.url}/"
         )
         with pytest.raises(RegistryUnreachableError, match="redirects are not followed"):
-            aliases(client_of(registry))
+            registered(client_of(registry))
         assert elsewhere.asked == []
 
 
@@ -207,14 +211,14 @@ def test_no_answer_hurts(registry: FakeRegistry, tmp_path: Path, act: Act, reaso
     registry.misbehave["/"] = act
     began = time.monotonic()
     with pytest.raises(RegistryUnreachableError, match=reason):
-        aliases(client)
+        registered(client)
     with pytest.raises((RegistryUnreachableError, ModelRefusedError), match=reason):
         download(client, tmp_path)
     assert time.monotonic() - began < 4
     kept = tmp_path / "model.onnx"
     assert kept.stat().st_size <= LIMIT
     registry.misbehave.clear()
-    assert aliases(client) == {}
+    assert registered(client) == {}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +240,7 @@ def test_no_answer_hurts(registry: FakeRegistry, tmp_path: Path, act: Act, reaso
 def test_an_answer_that_is_not_a_registrys_is_none(registry: FakeRegistry, content: bytes) -> None:
     registry.misbehave["search"] = says(content)
     with pytest.raises(RegistryUnreachableError, match=r"search is not a registry's|pages"):
-        aliases(client_of(registry))
+        registered(client_of(registry))
 
 
 def test_a_large_file_may_take_longer_than_one_call(registry: FakeRegistry, tmp_path: Path) -> None:
@@ -282,13 +286,13 @@ def test_a_call_that_is_given_up_stops_and_leaves_the_next_alone(registry: FakeR
     registry.misbehave["search"] = wait
 
     async def give_up() -> None:
-        task = asyncio.create_task(client.aliases(["digits"]))
+        task = asyncio.create_task(client.registered(["digits"]))
         await asyncio.to_thread(asked.wait, 10)
         task.cancel()
         await asyncio.wait({task})
         assert task.cancelled()
         registry.misbehave.clear()
-        assert await asyncio.wait_for(client.aliases(["digits"]), 0.8) == {}
+        assert await asyncio.wait_for(client.registered(["digits"]), 0.8) == {}
 
     asyncio.run(give_up())
 

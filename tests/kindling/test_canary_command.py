@@ -1,0 +1,192 @@
+"""A canary from the operator's side: what it is asked for, how it is judged, and that it ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any
+
+import pytest
+from test_model_registry import Client
+
+from kindling import canary, cluster
+from kindling.canary_judge import Counts, Margins, Verdict, judge
+from kindling.errors import KindlingError
+from kindling.model_registry import Canary, ModelRegistry
+from kindling.pods import ServingPod
+
+MARGINS = Margins(requests=50, errors=0.02, latency=1.5)
+CHAMPION = Counts(requests=500, errors=5, p95=0.1)
+
+
+@pytest.mark.parametrize(
+    ("champion", "found", "so_far", "at_the_end"),
+    [
+        (CHAMPION, Counts(), Verdict.GO_ON, Verdict.UNKNOWN),
+        # All of a few failed: few they are.
+        (CHAMPION, Counts(49, 49, 9.0), Verdict.GO_ON, Verdict.UNKNOWN),
+        (CHAMPION, Counts(100, 0, 0.1), Verdict.GO_ON, Verdict.PASSED),
+        (CHAMPION, Counts(100, 3, 0.1), Verdict.GO_ON, Verdict.PASSED),
+        (CHAMPION, Counts(100, 4, 0.1), Verdict.WORSE, Verdict.WORSE),
+        (CHAMPION, Counts(50, 10, 0.1), Verdict.WORSE, Verdict.WORSE),
+        (CHAMPION, Counts(100, 0, 0.149), Verdict.GO_ON, Verdict.PASSED),
+        (CHAMPION, Counts(100, 0, 0.151), Verdict.WORSE, Verdict.WORSE),
+        # A champion that fails more makes no canary worse, nor one that nobody asks.
+        (Counts(500, 250, 0.1), Counts(100, 51, 0.1), Verdict.GO_ON, Verdict.PASSED),
+        (Counts(49, 0, 0.1), Counts(100, 0, 9.0), Verdict.GO_ON, Verdict.PASSED),
+        (CHAMPION, Counts(100, 0, math.nan), Verdict.GO_ON, Verdict.PASSED),
+    ],
+)
+def test_a_canary_is_judged_beside_the_champion(
+    champion: Counts, found: Counts, so_far: Verdict, at_the_end: Verdict
+) -> None:
+    assert judge(champion, found, MARGINS, is_over=False).verdict is so_far
+    assert judge(champion, found, MARGINS, is_over=True).verdict is at_the_end
+
+
+def test_the_reason_has_the_figures() -> None:
+    failed = judge(CHAMPION, Counts(100, 20, 0.1), MARGINS, is_over=False)
+    assert failed.reason == "20.0% of its requests failed, more than 3.0% (champion 1.0%)"
+    slow = judge(CHAMPION, Counts(100, 0, 0.4), MARGINS, is_over=False)
+    assert slow.reason == "its p95 is 400 ms, more than 1.5 times the champion's 100 ms"
+
+
+class Compared(canary.Comparison):
+    """Each look finds the next counts."""
+
+    looks: list[Counts]
+
+    def counts(self, seconds: float) -> tuple[Counts, Counts]:
+        return CHAMPION, self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
+
+def compared(*looks: Counts) -> Compared:
+    made = Compared("digits", "1", "2", canary.Prometheus("http://127.0.0.1:9"))
+    object.__setattr__(made, "looks", list(looks))
+    return made
+
+
+def test_it_looks_until_the_canary_is_worse_and_renews_it_each_time() -> None:
+    renewed: list[int] = []
+    said: list[Any] = []
+    looks = compared(Counts(10), Counts(40, 8), Counts(60, 12, 0.1))
+    judged = canary.compare(looks, MARGINS, 60, lambda: renewed.append(1), said.append, pause=0.0)
+    assert judged.verdict is Verdict.WORSE
+    assert len(renewed) == 3
+    assert [line for line in said if isinstance(line, str)] == [
+        "   0 s  canary 10 requests, 0.0% failed; champion 500, 1.0%",
+        "   0 s  canary 40 requests, 20.0% failed; champion 500, 1.0%",
+    ]
+
+
+def test_it_passes_when_its_time_is_over() -> None:
+    looks = compared(Counts(100, 0, 0.1))
+    judged = canary.compare(looks, MARGINS, 0.05, lambda: None, lambda _: None, pause=0.01)
+    assert judged.verdict is Verdict.PASSED
+
+
+def pod(name: str, told: dict[str, Any] | None) -> ServingPod:
+    return ServingPod("kindling", name, {"models": [{"name": "digits", "canary": told}]})
+
+
+def served(version: str, refused: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"version": version, "share": 0.1, "refused": refused}
+
+
+def wait(monkeypatch: pytest.MonkeyPatch, *rounds: list[ServingPod], seconds: float = 5) -> str:
+    left = list(rounds)
+    monkeypatch.setattr(canary, "serving_pods", lambda _: left.pop(0) if len(left) > 1 else left[0])
+    kubectl: Any = None
+    return canary.wait_until_served(kubectl, "digits", "2", lambda: None, seconds=seconds, pause=0)
+
+
+def test_it_waits_until_every_pod_has_the_canary(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [pod("a", served("2")), pod("b", None)]
+    other = [pod("a", served("2")), pod("b", served("3"))]
+    assert wait(monkeypatch, before, other, [pod("a", served("2"))]) == "1 pod has it"
+    with pytest.raises(KindlingError, match="after 0 s version 2 is not served by b"):
+        wait(monkeypatch, other, seconds=0)
+
+
+def test_a_pod_that_refuses_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = served("2", {"version": "2", "reason": "it is a pickle"})
+    with pytest.raises(KindlingError, match="pod a refuses version 2: it is a pickle"):
+        wait(monkeypatch, [pod("a", refused)])
+
+
+@pytest.fixture
+def client() -> Client:
+    passed = {"gate": "passed"}
+    return Client({"1": dict(passed), "2": dict(passed), "3": dict(passed), "4": {}})
+
+
+@pytest.fixture
+def registry(client: Client) -> ModelRegistry:
+    return ModelRegistry(client)  # type: ignore[arg-type]
+
+
+def test_it_is_asked_for_while_it_is_looked_after(client: Client, registry: ModelRegistry) -> None:
+    with canary.looked_after(registry, "digits", "2", 0.1) as renew:
+        first = json.loads(client.model_tags["canary"])
+        assert (first["version"], first["share"]) == ("2", 0.1)
+        assert 50 < first["until"] - time.time() <= 60
+        time.sleep(0.01)
+        renew()
+        assert json.loads(client.model_tags["canary"])["until"] > first["until"]
+    assert client.model_tags == {}
+
+
+def test_it_is_ended_whatever_happens(client: Client, registry: ModelRegistry) -> None:
+    with pytest.raises(KeyboardInterrupt), canary.looked_after(registry, "digits", "2", 0.1):
+        raise KeyboardInterrupt
+    assert client.model_tags == {}
+
+
+def test_what_cannot_be_a_canary_is_told(client: Client, registry: ModelRegistry) -> None:
+    with pytest.raises(KindlingError, match="has no champion to compare a canary with"):
+        registry.check_canary("digits", "2")
+    registry.promote("digits", "1")
+    assert registry.check_canary("digits", "2") == "1"
+    for version, reason in (
+        ("1", "version 1 of digits is its champion"),
+        ("4", "has not passed the evaluation gate"),
+        ("9", "there is no version 9 of digits"),
+    ):
+        with pytest.raises(KindlingError, match=reason):
+            registry.check_canary("digits", version)
+    registry.set_canary("digits", Canary("3", 0.1, time.time() + 30))
+    with pytest.raises(KindlingError, match="version 3 of digits is a canary already"):
+        registry.check_canary("digits", "2")
+    registry.set_canary("digits", Canary("3", 0.1, time.time() - 1))
+    assert registry.check_canary("digits", "2") == "1"
+    client.model_tags["canary"] = "somebody's own"
+    assert registry.check_canary("digits", "2") == "1"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "the following arguments are required: name"),
+        (["digits", "--share=51"], "51 is no number from 0.1 to 50"),
+        (["digits", "--share=some"], "some is no number"),
+        (["digits", "--requests=0"], "at least 1"),
+        (["digits", "--latency=0.5"], "no number from 1 to 1000"),
+    ],
+)
+def test_bad_arguments_are_named(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        canary.main(words)
+    assert message in capsys.readouterr().err
+
+
+def test_without_a_cluster_it_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cluster, "facts", lambda _: None)
+    assert canary.main(["digits"]) == 1
+    error = capsys.readouterr().err
+    assert "there is no cluster" in error
+    assert "nox -s cluster-up" in error
