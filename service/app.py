@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse
 
 from service.access_log import AccessLog
 from service.chat import add_chat
+from service.chat_texts import Texts
+from service.chat_turn import LocalTexts
 from service.docs import add_docs
 from service.feedback import add_feedback
 from service.handlers import add_error_handlers
@@ -85,7 +87,7 @@ def create_app(
     add_v2(app, settings, models, predictor, lifecycle)
     add_feedback(app, settings, predictor, ids, metrics)
     add_sketches(app, models)
-    add_chat(app, settings, models, predictor, metrics)
+    add_chat(app, settings, create_texts(settings, models, predictor, metrics), predictor, metrics)
 
     @app.get("/health")
     async def health() -> Health:
@@ -99,3 +101,17 @@ def create_app(
         return JSONResponse(state.model_dump(), status_code=503 if state.reason else 200)
 
     return app
+
+
+def create_texts(
+    settings: Settings, models: Models, predictor: Predictor, metrics: Metrics
+) -> Texts:
+    """What writes the texts of chats: the upstream if there is one, else our own generators."""
+    if not settings.upstream_url.get_secret_value():
+        return LocalTexts(models, predictor)
+    # Imported here: who has no upstream has no use for the library.
+    from service.upstream import Upstream
+
+    upstream = Upstream(settings, predictor)
+    metrics.forwarded(upstream.named.name, upstream.named.version)
+    return upstream

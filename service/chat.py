@@ -1,10 +1,11 @@
-"""OpenAI's chat API over the text generators that are served."""
+"""OpenAI's chat API over whatever writes the texts."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import ExitStack
 from typing import TypeVar
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -15,29 +16,27 @@ from service.chat_answers import ChatCompletion, ModelCard, ModelList
 from service.chat_docs import CHAT_BODY, CHAT_RESPONSES
 from service.chat_render import completion, events
 from service.chat_schemas import ChatRequest
-from service.chat_turn import Turn
+from service.chat_texts import Texts
 from service.errors import ClientGoneError
 from service.metrics import Metrics
-from service.models import Models, Served
+from service.models import Named
 from service.observed import answered_by
-from service.package import Kind
 from service.predictor import Predictor
 from service.schemas import ProblemResponse
 from service.settings import Settings
 
-_KIND: Kind = "text-generator"
 _T = TypeVar("_T")
 
 
 def add_chat(
-    app: FastAPI, settings: Settings, models: Models, predictor: Predictor, metrics: Metrics
+    app: FastAPI, settings: Settings, texts: Texts, predictor: Predictor, metrics: Metrics
 ) -> None:
     """Serve /v1/chat/completions and /v1/models."""
     started = int(time.time())
 
-    async def place() -> AsyncIterator[None]:
+    async def place(request: Request) -> AsyncIterator[None]:
         # Left when the answer is sent or the client is gone: a stream holds it as long as it lasts.
-        with predictor.admit():
+        with predictor.admit(), ExitStack() as request.state.ends:
             yield
 
     @app.post(
@@ -46,32 +45,27 @@ def add_chat(
         responses=CHAT_RESPONSES,
         openapi_extra=CHAT_BODY,
         dependencies=[Depends(place)],
+        description=texts.about,
     )
     async def chat_completions(request: Request) -> Response:
-        """Continue a text, in the shape of OpenAI's chat API.
-
-        The model continues text and follows no instructions: its prompt is the content of all
-        messages, joined by line breaks, whatever their roles.
-        """
         body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
         asked = parse_body(body, ChatRequest)
-        served = models.get(asked.model, _KIND)
-        answered_by(request.scope, served)
-        turn = await _while_connected(request, Turn.begin(asked, served, predictor))
+        writer = texts.find(asked.model)
+        answered_by(request.scope, writer.named)
+        text = await _while_connected(request, writer.begin(asked, request.state.ends))
         if asked.stream:
             return StreamingResponse(
-                events(turn, metrics, request.scope, include_usage=asked.include_usage()),
+                events(text, metrics, request.scope, include_usage=asked.include_usage()),
                 media_type="text/event-stream",
                 headers={"Cache-Control": "no-cache"},
             )
-        answer = completion(turn, await _while_connected(request, turn.text(metrics)))
+        answer = completion(text, await _while_connected(request, text.text(metrics)))
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")
     async def list_models() -> ModelList:
-        """The text generators that are served."""
-        served = [model for model in models.all() if model.descriptor.kind == _KIND]
-        return ModelList(data=[card(model) for model in served])
+        """The models that write texts."""
+        return ModelList(data=[card(named) for named in texts.all()])
 
     @app.get(
         "/v1/models/{model}",
@@ -79,10 +73,10 @@ def add_chat(
     )
     async def get_model(model: str) -> ModelCard:
         """One of them."""
-        return card(models.get(model, _KIND))
+        return card(texts.find(model).named)
 
-    def card(served: Served) -> ModelCard:
-        return ModelCard(id=served.name, created=started)
+    def card(named: Named) -> ModelCard:
+        return ModelCard(id=named.name, created=started, owned_by=texts.owner)
 
 
 async def _while_connected(request: Request, work: Coroutine[None, None, _T]) -> _T:

@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from service.text_generation import FinishReason
+# A text generator of ours knows no filter; an upstream may.
+AnswerReason = Literal["stop", "length", "content_filter"]
 
 
 class Usage(BaseModel):
-    """Tokens of prompt and answer, as the model's own tokenizer counts them."""
+    """Tokens of prompt and answer, as the model's own tokenizer, or its upstream, counts them."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -31,11 +32,14 @@ class Choice(BaseModel):
     index: Literal[0] = 0
     message: AnswerMessage
     logprobs: None = None
-    finish_reason: FinishReason
+    finish_reason: AnswerReason
 
 
 class ChatCompletion(BaseModel):
-    """The whole answer; ``system_fingerprint`` is the model's name and version."""
+    """The whole answer; ``system_fingerprint`` is the model's name and version.
+
+    An upstream may leave out the usage.
+    """
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -43,7 +47,7 @@ class ChatCompletion(BaseModel):
     model: str
     system_fingerprint: str
     choices: list[Choice]
-    usage: Usage
+    usage: Usage | None
 
 
 class Delta(BaseModel):
@@ -58,7 +62,7 @@ class ChunkChoice(BaseModel):
 
     index: Literal[0]
     delta: Delta
-    finish_reason: FinishReason | None
+    finish_reason: AnswerReason | None
 
 
 class ChatCompletionChunk(BaseModel):
@@ -74,16 +78,16 @@ class ChatCompletionChunk(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A text generator that is served; ``created`` is when this process started."""
+    """A model that writes texts; ``created`` is when this process started."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
-    owned_by: str = "kindling"
+    owned_by: str
 
 
 class ModelList(BaseModel):
-    """The text generators that are served."""
+    """The models that write texts."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]

@@ -1,4 +1,4 @@
-"""A turn as OpenAI's API shows it: one answer, or a stream of events."""
+"""A text as OpenAI's API shows it: one answer, or a stream of events."""
 
 from __future__ import annotations
 
@@ -13,42 +13,41 @@ from starlette.types import Scope
 
 from service.chat_answers import (
     AnswerMessage,
+    AnswerReason,
     ChatCompletion,
     ChatCompletionChunk,
     Choice,
     ChunkChoice,
     Delta,
-    Usage,
 )
-from service.chat_turn import Turn
+from service.chat_texts import Text
 from service.errors import ClientGoneError, ServiceError
 from service.metrics import Metrics
 from service.observed import ended_with
 from service.schemas import Problem, ProblemResponse
-from service.text_generation import FinishReason
 
 
-def completion(turn: Turn, text: str) -> ChatCompletion:
+def completion(text: Text, content: str) -> ChatCompletion:
     """The answer to a request that asked for no stream."""
-    reason = turn.generation.finish_reason
+    reason = text.finish_reason
     assert reason is not None
-    message = AnswerMessage(content=text)
+    message = AnswerMessage(content=content)
     choice = Choice(message=message, finish_reason=reason)
-    return ChatCompletion(**_head(turn), choices=[choice], usage=_usage(turn))
+    return ChatCompletion(**_head(text), choices=[choice], usage=text.usage)
 
 
 async def events(
-    turn: Turn, metrics: Metrics, scope: Scope, *, include_usage: bool
+    text: Text, metrics: Metrics, scope: Scope, *, include_usage: bool
 ) -> AsyncIterator[str]:
     """The events of a stream: a role, pieces of text, a reason to finish, the usage if wanted.
 
     An error on the way is an event too, and the last.
     """
-    head = {**_head(turn), "object": "chat.completion.chunk"}
+    head = {**_head(text), "object": "chat.completion.chunk"}
     if include_usage:
         head["usage"] = None
 
-    def chunk(delta: Delta, finish_reason: FinishReason | None = None) -> str:
+    def chunk(delta: Delta, finish_reason: AnswerReason | None = None) -> str:
         choice = ChunkChoice(index=0, delta=delta, finish_reason=finish_reason)
         return _event(ChatCompletionChunk(**head, choices=[choice]))
 
@@ -56,7 +55,7 @@ async def events(
     ended_with(scope, ClientGoneError.status_code)
     yield chunk(Delta(role="assistant", content=""))
     try:
-        async with aclosing(turn.pieces(metrics)) as pieces:
+        async with aclosing(text.pieces(metrics)) as pieces:
             async for piece in pieces:
                 if piece:
                     yield chunk(Delta(content=piece))
@@ -65,29 +64,20 @@ async def events(
         problem = Problem(code=error.code, message=error.message, field=error.field)
         yield _event(ProblemResponse(error=problem))
         return
-    yield chunk(Delta(), turn.generation.finish_reason)
-    if include_usage:
-        yield _event(ChatCompletionChunk(**{**head, "usage": _usage(turn)}, choices=[]))
+    yield chunk(Delta(), text.finish_reason)
+    if include_usage and text.usage:
+        yield _event(ChatCompletionChunk(**{**head, "usage": text.usage}, choices=[]))
     ended_with(scope, 200)
     yield "data: [DONE]\n\n"
 
 
-def _head(turn: Turn) -> dict[str, Any]:
+def _head(text: Text) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "created": int(time.time()),
-        "model": turn.served.name,
-        "system_fingerprint": f"{turn.served.name}-{turn.served.version}",
+        "model": text.named.name,
+        "system_fingerprint": f"{text.named.name}-{text.named.version}",
     }
-
-
-def _usage(turn: Turn) -> Usage:
-    generation = turn.generation
-    return Usage(
-        prompt_tokens=generation.prompt_tokens,
-        completion_tokens=generation.completion_tokens,
-        total_tokens=generation.prompt_tokens + generation.completion_tokens,
-    )
 
 
 def _event(content: BaseModel) -> str:

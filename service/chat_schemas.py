@@ -113,7 +113,9 @@ class ChatRequest(BaseModel):
     model: str = Field(min_length=1, description="Name of a text generator, see /v1/models.")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=64), FailFast()]
     max_completion_tokens: _TokenLimit | None = Field(
-        default=None, description=f"Most tokens of the answer; {DEFAULT_TOKENS} if not given."
+        default=None,
+        description=f"Most tokens of the answer. If not given: {DEFAULT_TOKENS}, or as many as an"
+        " upstream finds right.",
     )
     max_tokens: _TokenLimit | None = Field(
         default=None, description="The same by its older name; the smaller one counts."

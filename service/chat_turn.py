@@ -1,19 +1,59 @@
-"""One text in the making: the model's steps in the pool, one after another."""
+"""Texts of the generators that are served: the model's steps in the pool, one after another."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
 
 import onnxruntime as ort
 
+from service.chat_answers import Usage
 from service.chat_schemas import DEFAULT_TOKENS, ChatRequest
 from service.metrics import Metrics
-from service.models import Served
+from service.models import Models, Named, Served
+from service.package import Kind
 from service.predictor import Predictor
 from service.text import TextGenerator
-from service.text_generation import Generation, Options
+from service.text_generation import FinishReason, Generation, Options
 from service.text_sampling import Sampling
+
+_KIND: Kind = "text-generator"
+
+
+class LocalTexts:
+    """The text generators that are served here."""
+
+    owner = "kindling"
+    about = (
+        "Continue a text, in the shape of OpenAI's chat API.\n\n"
+        "The model continues text and follows no instructions: its prompt is the content of all"
+        " messages, joined by line breaks, whatever their roles."
+    )
+
+    def __init__(self, models: Models, predictor: Predictor) -> None:
+        self._models = models
+        self._predictor = predictor
+
+    def all(self) -> list[Named]:
+        """Those that are loaded."""
+        return [served for served in self._models.all() if served.descriptor.kind == _KIND]
+
+    def find(self, name: str) -> LocalWriter:
+        """The one of that name. Raises ModelNotFoundError, NotReadyError."""
+        return LocalWriter(self._models.get(name, _KIND), self._predictor)
+
+
+@dataclass(frozen=True)
+class LocalWriter:
+    """The version that was served when the request came."""
+
+    named: Served
+    predictor: Predictor
+
+    async def begin(self, asked: ChatRequest, ends: ExitStack) -> Turn:
+        """As ``Turn.begin``; what a turn holds, it lets go by itself."""
+        return await Turn.begin(asked, self.named, self.predictor)
 
 
 class Turn:
@@ -28,7 +68,7 @@ class Turn:
         predictor: Predictor,
         deadline: float,
     ) -> None:
-        self.served = served
+        self.named = served
         self.generation = generation
         self._first = first
         self._predictor = predictor
@@ -51,6 +91,17 @@ class Turn:
         generation, first = await predictor.run(work, served, deadline=deadline)
         return cls(served, generation, first, predictor=predictor, deadline=deadline)
 
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the text ended, once it has."""
+        return self.generation.finish_reason
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens so far."""
+        read, written = self.generation.prompt_tokens, self.generation.completion_tokens
+        return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+
     async def pieces(self, metrics: Metrics) -> AsyncGenerator[str, None]:
         """What each step adds to the text, often nothing; counts the tokens, however it ends.
 
@@ -61,14 +112,14 @@ class Turn:
             yield self._first
             while generation.finish_reason is None:
                 yield await self._predictor.run(
-                    generation.step, self.served, deadline=self._deadline
+                    generation.step, self.named, deadline=self._deadline
                 )
         finally:
-            if self.served.sketch:
-                self.served.sketch.tokens(generation.prompt_ids, generation.taken_ids)
+            if self.named.sketch:
+                self.named.sketch.tokens(generation.prompt_ids, generation.taken_ids)
             metrics.tokens(
-                self.served.name,
-                self.served.version,
+                self.named.name,
+                self.named.version,
                 input=generation.prompt_tokens,
                 output=generation.completion_tokens,
             )

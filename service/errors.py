@@ -11,7 +11,7 @@ class ServiceError(Exception):
 
     status_code: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    headers: ClassVar[Mapping[str, str]] = {}
+    headers: Mapping[str, str] = {}
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class BodyTooSlowError(ServiceError):
     status_code = 408
     code = "body_too_slow"
     # What is still missing would be taken for the next request's, and waited for without end.
-    headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
+    headers: Mapping[str, str] = {"Connection": "close"}
 
 
 class ClientGoneError(ServiceError):
@@ -75,7 +75,7 @@ class NotReadyError(ServiceError):
 
     status_code = 503
     code = "not_ready"
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+    headers: Mapping[str, str] = {"Retry-After": "1"}
 
 
 class OverloadedError(ServiceError):
@@ -83,7 +83,7 @@ class OverloadedError(ServiceError):
 
     status_code = 503
     code = "overloaded"
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+    headers: Mapping[str, str] = {"Retry-After": "1"}
 
 
 class TimedOutError(ServiceError):
@@ -91,6 +91,32 @@ class TimedOutError(ServiceError):
 
     status_code = 504
     code = "timed_out"
+
+
+class UpstreamFailedError(ServiceError):
+    """The upstream cannot be reached, or answers with something else than a text."""
+
+    status_code = 502
+    code = "upstream_failed"
+
+
+class UpstreamRefusesKeyError(ServiceError):
+    """The upstream lets nobody in with the key that the service has."""
+
+    status_code = 503
+    code = "upstream_refuses_key"
+
+
+class UpstreamBusyError(ServiceError):
+    """The upstream takes no more requests now; ``retry_after`` is in seconds, if it told."""
+
+    status_code = 503
+    code = "upstream_busy"
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        if retry_after is not None:
+            self.headers = {"Retry-After": str(retry_after)}
 
 
 class PredictionFailedError(ServiceError):

@@ -23,9 +23,9 @@ from service.tallies import Tallies
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # Whatever happens, no other value of `status` is exported.
-STATUSES = frozenset({200, 400, 404, 405, 408, 413, 422, 499, 500, 503, 504})
+STATUSES = frozenset({200, 400, 404, 405, 408, 413, 422, 499, 500, 502, 503, 504})
 # A refusal takes no time worth knowing, and many of them would hide how slow the rest are.
-_TIMED = frozenset({200, 500, 504})
+_TIMED = frozenset({200, 500, 502, 504})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 _TYPES = ("input", "output")
 # What a request is counted under whose model is not known, or no longer.
@@ -137,6 +137,11 @@ class Metrics:
     def no_canary(self, model: str, version: str) -> None:
         """It gets none any more."""
         self._share.remove(model, version)
+
+    def forwarded(self, model: str, version: str) -> None:
+        """A model of an upstream, which answers from now on; nothing of it runs here."""
+        self._info.labels(model, version).set(1)
+        self._create_series(model, version)
 
     def refused(self, model: str) -> None:
         """A version that is not going to be served."""

@@ -14,11 +14,17 @@ from service.sketch import Sketch
 
 
 @dataclass(frozen=True)
-class Served:
-    """One version of a model. A request takes it once, and keeps it to its end."""
+class Named:
+    """Which model answers, in headers, logs, metrics and traces."""
 
     name: str
     version: str
+
+
+@dataclass(frozen=True)
+class Served(Named):
+    """One version of a model. A request takes it once, and keeps it to its end."""
+
     descriptor: Descriptor
     # What the kind says: service.classifier.Classifier or service.text.TextGenerator.
     runner: Any

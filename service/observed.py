@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from service.models import Served
+from service.models import Named
 
 if TYPE_CHECKING:
     from service.tracing import Trace
@@ -24,7 +24,7 @@ class Observed:
         # The trace that the request belongs to, whether or not we keep our part of it.
         self.trace_id: str | None = None
         self.trace: Trace | None = None
-        self.served: Served | None = None
+        self.served: Named | None = None
         # To count the request under, if it fails after its head was sent.
         self.status: int | None = None
 
@@ -64,7 +64,7 @@ def observed_of(scope: Mapping[str, Any]) -> Observed:
     return observed
 
 
-def answered_by(scope: Mapping[str, Any], served: Served) -> None:
+def answered_by(scope: Mapping[str, Any], served: Named) -> None:
     """The model that answers this request, as soon as it is known."""
     observed_of(scope).served = served
 

@@ -21,11 +21,14 @@ from service.errors import SettingsInvalidError
 from service.package import NAME_PATTERN
 from service.settings_values import (
     address,
+    bearer_key,
     distinct,
     header_pairs,
     long_or_empty,
     names,
+    own_name,
     parse_pairs,
+    secret_address,
     with_path,
 )
 
@@ -128,6 +131,34 @@ class Settings(BaseModel):
     )
     feedback_days: float = Field(
         default=30.0, gt=0, le=365, description="How long feedback on a prediction is taken."
+    )
+    upstream_url: Annotated[SecretStr, AfterValidator(secret_address)] = Field(
+        default=SecretStr(""),
+        description="Base address of an OpenAI-compatible API, as https://api.example.com/v1, that"
+        " answers chats in the place of the text generators; empty: none does. Never logged.",
+    )
+    upstream_key: Annotated[SecretStr, AfterValidator(bearer_key)] = Field(
+        default=SecretStr(""),
+        description="Sent to the upstream as a bearer token; empty: none is. Never logged.",
+    )
+    upstream_model: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127})?$",
+        description="Name of the upstream's model, and the version in answers and metrics; empty:"
+        " it is asked for upstream_name, and the version is `upstream`.",
+    )
+    upstream_name: Annotated[str, AfterValidator(own_name)] = Field(
+        default="upstream",
+        pattern=f"^{NAME_PATTERN}$",
+        validate_default=True,
+        description="Name of the model that clients ask for and see; none of `models`.",
+    )
+    upstream_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="Time in which the upstream must take a connection, and in which more of an"
+        " answer must come. An answer that is no stream comes at once, when all is written.",
     )
     otlp_endpoint: Annotated[str, AfterValidator(address), AfterValidator(with_path)] = Field(
         default="",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationInfo
 
 from service.package import NAME_PATTERN
 
@@ -28,8 +28,39 @@ def address(value: str) -> str:
     """An address without a slash at the end, or nothing. Raises ValueError."""
     if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
         raise ValueError("must be http(s)://HOST[:PORT][/PATH], with user and password apart")
-    _ = urlsplit(value).port
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        # What Python says of a bad part repeats it.
+        host = None
+    if value and not host:
+        raise ValueError("has no host, or a port that is none")
     return value.rstrip("/")
+
+
+def secret_address(value: SecretStr) -> SecretStr:
+    """An address as ``address`` has it, without blanks around it. Raises ValueError."""
+    text = value.get_secret_value().strip()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must have printable ASCII characters only")
+    return SecretStr(address(text))
+
+
+def bearer_key(value: SecretStr) -> SecretStr:
+    """A key that a header can hold, without blanks around it, or none. Raises ValueError."""
+    key = value.get_secret_value().strip()
+    if not re.fullmatch("[!-~]*", key):
+        raise ValueError("must have printable ASCII characters only, and no blanks")
+    return SecretStr(key)
+
+
+def own_name(value: str, info: ValidationInfo) -> str:
+    """A name that none of the models has. Raises ValueError."""
+    url = info.data.get("upstream_url")
+    if url and url.get_secret_value() and value in info.data.get("models", ()):
+        raise ValueError("is the name of one of the models: take it out of them, or name another")
+    return value
 
 
 def with_path(value: str) -> str:

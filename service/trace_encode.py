@@ -21,7 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import (
     Status,
 )
 
-from service.models import Served
+from service.models import Named
 from service.tracing import Run, Trace, new_span_id
 
 _KINDS: Mapping[type, str] = {str: "string_value", int: "int_value", float: "double_value"}
@@ -104,7 +104,7 @@ def _at(trace: Trace, seconds: float) -> int:
     return int(seconds * 1e9) + trace.offset
 
 
-def _model(served: Served) -> dict[str, Any]:
+def _model(served: Named) -> dict[str, Any]:
     return {"kindling.model": served.name, "kindling.version": served.version}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from opentelemetry.trace import SpanContext, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from service.models import Served
+from service.models import Named
 from service.trace_sampling import Sampling
 
 # A text takes a run for each token; the rest of them are only counted.
@@ -29,7 +29,7 @@ class Run:
     asked: float
     began: float
     ended: float
-    served: Served
+    served: Named
     rows: int
     failed: bool
 
@@ -87,7 +87,7 @@ class Trace:
         self.offset = time.time_ns() - time.perf_counter_ns()
         self.runs: list[Run] = []
         self.uncounted = 0
-        self.served: Served | None = None
+        self.served: Named | None = None
         self.status = 0
 
     def ran(
@@ -96,7 +96,7 @@ class Trace:
         began: float,
         ended: float,
         *,
-        served: Served,
+        served: Named,
         rows: int,
         failed: bool,
     ) -> None:
@@ -106,7 +106,7 @@ class Trace:
         else:
             self.uncounted += 1
 
-    def end(self, status: int, served: Served | None) -> None:
+    def end(self, status: int, served: Named | None) -> None:
         """The request is answered."""
         self.ended = time.perf_counter()
         self.status, self.served = status, served
