@@ -43,6 +43,21 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "tracing.experiment": {"tracing": {"experiment": "other"}},
         "feedback.secretName": {"feedback": {"secretName": ""}},
         "feedback.key": {"feedback": {"key": "other"}},
+        **{
+            f"upstream.{key}": {
+                "upstream": {"url": "https://api.example.com/v1", key: value},
+                "networkPolicy": {"extraEgress": [{}]},
+            }
+            for key, value in {
+                "url": "https://api.example.com/v1",
+                "name": "gpt",
+                "model": "large",
+                "secretName": "other",
+                "secretKey": "other",
+                "egress": [{"cidr": "10.0.0.0/8", "port": 443}],
+            }.items()
+        },
+        "upstream.urlKey": {"upstream": {"urlKey": "url"}, "networkPolicy": {"extraEgress": [{}]}},
         "env": {"env": {"A": "b"}},
         "secretEnv": {"secretEnv": {"A": {"secretName": "s", "key": "k"}}},
         "modelCacheSizeLimit": {"modelCacheSizeLimit": "1Gi"},

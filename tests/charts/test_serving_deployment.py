@@ -186,6 +186,7 @@ def test_a_variable_cannot_be_both_plain_and_secret(render: Render) -> None:
         "KINDLING_SERVICE_REGISTRY_PASSWORD",
         "KINDLING_SERVICE_OTLP_ENDPOINT",
         "KINDLING_SERVICE_FEEDBACK_KEY",
+        "KINDLING_SERVICE_UPSTREAM_KEY",
     ],
 )
 @pytest.mark.parametrize("where", ["env", "secretEnv"])

@@ -43,15 +43,16 @@
 {{- if and (not .Values.feedback.secretName) (ne .Values.feedback.key "feedback-key") -}}
   {{- fail "feedback.key has no effect without feedback.secretName" -}}
 {{- end -}}
+{{- include "serving.upstreamChecks" . -}}
 {{- range $name, $_ := .Values.env -}}
   {{- if hasKey $.Values.secretEnv $name -}}
     {{- fail (printf "%s is in env and in secretEnv" $name) -}}
   {{- end -}}
 {{- end -}}
-{{- range $name := list "MODELS" "REGISTRY_URI" "REGISTRY_USERNAME" "REGISTRY_PASSWORD" "MODEL_ALIAS" "POLL_SECONDS" "OTLP_ENDPOINT" "TRACE_SAMPLE_RATIO" "TRACE_EXPERIMENT" "FEEDBACK_KEY" -}}
+{{- range $name := list "MODELS" "REGISTRY_URI" "REGISTRY_USERNAME" "REGISTRY_PASSWORD" "MODEL_ALIAS" "POLL_SECONDS" "OTLP_ENDPOINT" "TRACE_SAMPLE_RATIO" "TRACE_EXPERIMENT" "FEEDBACK_KEY" "UPSTREAM_URL" "UPSTREAM_KEY" "UPSTREAM_NAME" "UPSTREAM_MODEL" -}}
   {{- $variable := printf "KINDLING_SERVICE_%s" $name -}}
   {{- if or (hasKey $.Values.env $variable) (hasKey $.Values.secretEnv $variable) -}}
-    {{- fail (printf "%s may not be set: models, registry, tracing and feedback do" $variable) -}}
+    {{- fail (printf "%s may not be set: models, registry, tracing, feedback and upstream do" $variable) -}}
   {{- end -}}
 {{- end -}}
 {{- range $name := list "KINDLING_SERVICE_LISTEN_HOST" "KINDLING_SERVICE_LISTEN_PORT" -}}
@@ -62,6 +63,37 @@
 {{- range $name, $_ := .Values.podAnnotations -}}
   {{- if or (hasPrefix "prometheus.io/" $name) (eq "kindling.dev/scrape-interval" $name) -}}
     {{- fail (printf "podAnnotations may not set %s: the chart does" $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "serving.upstreamChecks" -}}
+{{- $upstream := .Values.upstream -}}
+{{- if include "serving.upstream" . -}}
+  {{- /* Not by the schema, whose refusals repeat the value. */ -}}
+  {{- if not (regexMatch "^(https?://[^/\\s?#@]+(/[^\\s?#@]*)?)?$" $upstream.url) -}}
+    {{- fail "upstream.url must be http(s)://HOST[:PORT][/PATH], without user and password" -}}
+  {{- end -}}
+  {{- if and $upstream.url $upstream.urlKey -}}
+    {{- fail "upstream.url has no effect with upstream.urlKey" -}}
+  {{- end -}}
+  {{- if and (not $upstream.urlKey) (not $upstream.secretKey) (ne $upstream.secretName "upstream") -}}
+    {{- fail "upstream.secretName has no effect without upstream.urlKey and upstream.secretKey" -}}
+  {{- end -}}
+  {{- if has $upstream.name .Values.models -}}
+    {{- fail (printf "upstream.name (%s) is one of models: take it out of them, or name another" $upstream.name) -}}
+  {{- end -}}
+  {{- if and $upstream.egress (not .Values.networkPolicy.enabled) -}}
+    {{- fail "upstream.egress has no effect while networkPolicy.enabled is false" -}}
+  {{- end -}}
+  {{- if and .Values.networkPolicy.enabled (not $upstream.egress) (not .Values.networkPolicy.extraEgress) -}}
+    {{- fail "upstream.egress must say where pods may go for the upstream: a list of {cidr: …, port: …}" -}}
+  {{- end -}}
+{{- else -}}
+  {{- range $name, $default := dict "name" "upstream" "model" "" "secretName" "upstream" "secretKey" "key" "egress" list -}}
+    {{- if ne (toJson $default) (toJson (index $upstream $name)) -}}
+      {{- fail (printf "upstream.%s has no effect without upstream.url or upstream.urlKey" $name) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- end }}

@@ -54,3 +54,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "serving.tracesEndpoint" -}}
 {{ .Values.tracing.endpoint | default (printf "%s/v1/traces" (trimSuffix "/" .Values.registry.uri)) }}
 {{- end }}
+
+{{- define "serving.upstream" -}}
+{{- /* Not empty if there is one. */ -}}
+{{ .Values.upstream.url | default .Values.upstream.urlKey }}
+{{- end }}
