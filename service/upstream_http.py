@@ -1,23 +1,20 @@
 """One POST over a connection of its own, with a bound on everything: time, bytes, where it leads.
 
-No redirect is followed, and no proxy is looked for. What the address and the key are is in no
-message: those reach clients and logs.
+No redirect is followed, and no proxy is looked for. What is wrong is told without the address, the
+key or a word of the upstream's: it reaches clients and logs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import h11
 
-from service.errors import TimedOutError, UpstreamFailedError
+from service.errors import UpstreamFailedError
+from service.upstream_connection import Bounds, Connector
 
 # Many times what a text has whose request is answered in time.
 MOST_BYTES = 1_048_576
@@ -30,9 +27,11 @@ class Caller:
 
     def __init__(self, url: str, path: str, *, headers: Mapping[str, str], seconds: float) -> None:
         parts = urlsplit(url)
+        tls = parts.scheme == "https"
         self._seconds = seconds
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
+        self._connector = Connector(
+            parts.hostname or "", parts.port or (443 if tls else 80), tls=tls
+        )
         self._target = parts.path + path
         self._headers = {
             "Host": parts.netloc,
@@ -50,19 +49,8 @@ class Caller:
         ``deadline``, by the clock of the event loop, is that of the whole answer.
         Raises TimedOutError, UpstreamFailedError.
         """
-        bounds = _Bounds(self._seconds, deadline)
-        async with bounds.within("could not be reached"):
-            try:
-                reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls
-                )
-            except TimeoutError:
-                raise
-            except (OSError, UnicodeError) as error:
-                raise UpstreamFailedError(
-                    f"the upstream cannot be reached: {_why(error)}"
-                ) from None
-        ends.callback(_abort, writer)
+        bounds = Bounds(self._seconds, deadline)
+        reader, writer = await self._connector.connect(bounds, ends)
         reply = UpstreamReply(reader, bounds)
         headers = [*self._headers.items(), ("Accept", accept), ("Content-Length", str(len(body)))]
         writer.write(reply.request(self._target, headers, body))
@@ -77,7 +65,7 @@ class Caller:
 class UpstreamReply:
     """An answer as it arrives: ``status`` and ``headers`` (in small letters) first."""
 
-    def __init__(self, reader: asyncio.StreamReader, bounds: _Bounds) -> None:
+    def __init__(self, reader: asyncio.StreamReader, bounds: Bounds) -> None:
         self._reader = reader
         self._bounds = bounds
         self._http = h11.Connection(our_role=h11.CLIENT)
@@ -135,39 +123,3 @@ class UpstreamReply:
             except OSError:
                 # To h11 it is the same as its end, which is too early but for an old server's.
                 return b""
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """How long the upstream may be silent, and until when the whole may take."""
-
-    seconds: float
-    deadline: float
-
-    @asynccontextmanager
-    async def within(self, silence: str) -> AsyncIterator[None]:
-        """End the block in time. Raises TimedOutError, which says that the upstream ``silence``."""
-        silent = asyncio.get_running_loop().time() + self.seconds
-        told = f"the upstream {silence} within {self.seconds:g} seconds"
-        if self.deadline < silent:
-            told = "the upstream's answer was not complete in time"
-        try:
-            async with asyncio.timeout_at(min(silent, self.deadline)):
-                yield
-        except TimeoutError:
-            raise TimedOutError(told) from None
-
-
-def _abort(writer: asyncio.StreamWriter) -> None:
-    # Not `close`, which waits for the other side to take what was sent.
-    writer.transport.abort()
-
-
-def _why(error: Exception) -> str:
-    """What went wrong, without the address, which the system's own words may have."""
-    if isinstance(error, ssl.SSLError):
-        return "its certificate is not trusted, or it does not speak TLS"
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return "its name is not known"
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number else "no address of it answers"

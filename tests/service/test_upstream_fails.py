@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
@@ -333,8 +334,33 @@ def test_a_name_that_nobody_knows_is_told_without_it(upstream: FakeUpstream) -> 
     for host in ("nobody.invalid", f"{'a' * 64}.invalid"):
         with in_front_of(upstream, upstream_url=f"https://{host}") as server:
             response = post(server)
-        assert response.status_code in (502, 504)
-        assert "invalid" not in response.text
+        # One whose resolver says nothing is a timeout.
+        message = "the upstream cannot be reached: its name is not known"
+        assert response.status_code == 504 or told(response)[2] == message
+
+
+def test_names_that_take_long_to_find_hold_up_nothing_else(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, look_up = threading.Event(), socket.getaddrinfo
+
+    def slow(host: Any, *words: Any, **options: Any) -> Any:
+        if host == "slow.example":
+            assert go_on.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "slow.example")
+        return look_up(host, *words, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    limits = {"upstream_url": "http://slow.example", "upstream_seconds": 0.2}
+    try:
+        with in_front_of(upstream, **limits) as server:
+            message = "the upstream could not be reached within 0.2 seconds"
+            with ThreadPoolExecutor(40) as clients:
+                for response in clients.map(lambda _: post(server), range(40)):
+                    assert told(response) == (504, "timed_out", message)
+            assert httpx.get(f"{server.url}/metrics", timeout=5).status_code == 200
+    finally:
+        go_on.set()
 
 
 def begin(server: Listening, *, streamed: bool) -> socket.socket:

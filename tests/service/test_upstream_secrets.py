@@ -9,7 +9,19 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from conftest import Server
-from fake_upstream import GOOD, KEY, NAME, Act, FakeUpstream, answer, chunk, settings_for, stream
+from fake_upstream import (
+    GOOD,
+    KEY,
+    MODEL,
+    NAME,
+    Act,
+    FakeUpstream,
+    answer,
+    chunk,
+    settings_for,
+    stream,
+)
+from otlp_collector import Collector, attributes
 
 from service import __main__ as command
 from service.errors import SettingsInvalidError
@@ -18,6 +30,12 @@ from service.settings import Settings, load_settings
 SAID = f"Incorrect API key provided: {KEY}"
 ERROR = json.dumps({"error": {"message": SAID, "code": KEY}}).encode()
 FIRST = chunk({"content": "one"})
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as collector:
+        yield collector
 
 
 @pytest.fixture
@@ -48,9 +66,10 @@ def void(_: object) -> None:
 
 
 def test_the_key_and_the_address_are_in_no_answer_metric_or_log_line(
-    serve: Callable[..., Server], upstream: FakeUpstream
+    serve: Callable[..., Server], upstream: FakeUpstream, collector: Collector
 ) -> None:
-    server = serve(log_level="debug", drain_seconds=0, **settings_for(upstream))
+    traces = {"otlp_endpoint": f"{collector.url}/v1/traces", "trace_sample_ratio": 1}
+    server = serve(log_level="debug", drain_seconds=0, **settings_for(upstream), **traces)
     seen = []
 
     def ask(path: str, body: dict[str, Any] | None = None) -> None:
@@ -72,7 +91,10 @@ def test_the_key_and_the_address_are_in_no_answer_metric_or_log_line(
     assert all(head["authorization"] == f"Bearer {KEY}" for head in upstream.heads)
     lines = server.log_lines()
     assert sum(line["message"] == "upstream gave no text" for line in lines) > 30
-    everything = "\n".join([*seen, server.log.read_text()])
+    spans = [attributes(span) for span in collector.named("POST /v1/chat/completions")]
+    assert {(span["kindling.model"], span["kindling.version"]) for span in spans} == {(NAME, MODEL)}
+    sent = collector.raw.decode("latin-1")
+    everything = "\n".join([*seen, sent, server.log.read_text()])
     for secret in (KEY, KEY[:12], "Incorrect", f":{upstream.port}", "Traceback"):
         assert secret not in everything
 
