@@ -123,6 +123,7 @@ def test_all_that_is_imported_while_serving_is_there_as_bytecode(
         otlp_endpoint=f"{registry.url}/v1/traces",
         trace_sample_ratio=1,
         feedback_key="a key of sixteen",
+        upstream_url=registry.url,
     )
     registry.publish("digits", package(1))
     for path in ("docs", "metrics", "openapi.json", "nothing", "v1/models"):
@@ -130,6 +131,8 @@ def test_all_that_is_imported_while_serving_is_there_as_bytecode(
     answer = httpx.post(f"{server.url}/predict", json={"instances": [EXAMPLE_ROW]}).json()
     known = {"id": answer["prediction_id"], "labels": [1]}
     assert httpx.post(f"{server.url}/feedback", json=known).status_code == 200
+    chat = {"model": "upstream", "messages": [{"role": "user", "content": "a"}]}
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=chat).status_code == 502
     httpx.get(f"{server.url}/metrics", headers={"Accept": "application/openmetrics-text"})
     wait_until(lambda: httpx.get(f"{server.url}/ready").json()["version"] == "1", "it follows")
     server.process.terminate()
