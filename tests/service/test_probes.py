@@ -38,7 +38,9 @@ def test_alive_but_not_ready_while_the_model_loads(
         "reason": None,
         "model": "digits",
         "version": "1",
-        "models": [{"name": "digits", "version": "1", "refused": None, "reason": None}],
+        "models": [
+            {"name": "digits", "version": "1", "refused": None, "reason": None, "canary": None}
+        ],
         "registry": "reachable",
     }
 
@@ -59,6 +61,7 @@ def test_a_model_that_does_not_load_is_the_reason_for_not_being_ready(
             "version": None,
             "refused": {"version": "1", "reason": reason},
             "reason": None,
+            "canary": None,
         }
     ]
     assert client.get("/health").status_code == 200
