@@ -15,7 +15,7 @@ from kindling.canary_judge import Counts, Judged, Margins, Verdict, judge
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.model_registry import CHALLENGER, CHAMPION, Canary, ModelRegistry, connect
-from kindling.models import follow
+from kindling.models import follow_or_undo
 from kindling.pods import serving_pods
 from kindling.prometheus import Prometheus
 from kindling.registry_access import access
@@ -104,12 +104,7 @@ def _run(options: argparse.Namespace) -> int:
             if judged.verdict is Verdict.WORSE
             else f"nox -s canary -- {name} {version} --seconds {options.seconds * 2:g}",
         )
-    move = registry.promote(name, version)
-    try:
-        how = follow(kubectl, move)
-    except KindlingError:
-        registry.undo(move)
-        raise
+    how = follow_or_undo(kubectl, registry, registry.promote(name, version))
     out.print(f"{name}: version {version} is champion (was {champion}); {how}")
     return 0
 

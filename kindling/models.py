@@ -65,6 +65,21 @@ def follow(
         time.sleep(pause)
 
 
+def follow_or_undo(kubectl: Kubectl, registry: ModelRegistry, move: Move) -> str:
+    """As ``follow``; a move that does not get through to every pod is undone.
+
+    Raises KindlingError, which says what is champion then.
+    """
+    try:
+        return follow(kubectl, move)
+    except KindlingError as error:
+        if move.before == move.after:
+            raise
+        registry.undo(move)
+        left = f"version {move.before} is champion again" if move.before else "no champion is set"
+        raise KindlingError(f"{error.message}; {left}", next_step=error.next_step) from None
+
+
 def _promote(options: argparse.Namespace) -> int:
     return _move(options, lambda registry: registry.promote(options.name, options.version))
 
@@ -79,15 +94,7 @@ def _move(options: argparse.Namespace, make: Callable[[ModelRegistry], Move]) ->
     came_from = f" (was {move.before})" if move.before and move.before != move.after else ""
     out = console()
     out.print(f"{move.name}: version {move.after} is champion{came_from}")
-    try:
-        how = follow(kubectl, move)
-    except KindlingError as error:
-        if move.before == move.after:
-            raise
-        registry.undo(move)
-        left = f"version {move.before} is champion again" if move.before else "no champion is set"
-        raise KindlingError(f"{error.message}; {left}", next_step=error.next_step) from None
-    out.print(f"{move.name}: {how}")
+    out.print(f"{move.name}: {follow_or_undo(kubectl, registry, move)}")
     return 0
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from test_model_registry import Client
 
 from kindling import models, pods
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
-from kindling.model_registry import Move
+from kindling.model_registry import ModelRegistry, Move
 from kindling.pods import ServingPod
 
 MOVE = Move("digits", "1", "2")
@@ -66,6 +67,15 @@ def test_a_model_that_no_pod_is_set_to_serve_is_not_waited_for(
 ) -> None:
     answers(monkeypatch, [pod("a", None)])
     assert follow() == "no pod is set to serve it"
+
+
+def test_a_move_that_a_pod_refuses_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client({"1": {"gate": "passed"}, "2": {"gate": "passed"}}, {"champion": "1"})
+    registry = ModelRegistry(client)  # type: ignore[arg-type]
+    answers(monkeypatch, [pod("a", "1", {"version": "2", "reason": "it is a pickle"})])
+    with pytest.raises(KindlingError, match="it is a pickle; version 1 is champion again"):
+        models.follow_or_undo(KUBECTL, registry, registry.promote("digits", "2"))
+    assert client.aliases == {"champion": "1"}
 
 
 class FakeKubectl(Kubectl):
