@@ -16,7 +16,7 @@ from service.chat_answers import ChatCompletion, ModelCard, ModelList
 from service.chat_docs import CHAT_BODY, CHAT_RESPONSES
 from service.chat_render import completion, events
 from service.chat_schemas import ChatRequest
-from service.chat_texts import Texts
+from service.chat_texts import Texts, whole
 from service.errors import ClientGoneError
 from service.metrics import Metrics
 from service.models import Named
@@ -59,7 +59,7 @@ def add_chat(
                 media_type="text/event-stream",
                 headers={"Cache-Control": "no-cache"},
             )
-        answer = completion(text, await _while_connected(request, text.text(metrics)))
+        answer = completion(text, await _while_connected(request, whole(text, metrics)))
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from typing import Protocol
 
 from service.chat_answers import AnswerReason, Usage
@@ -32,9 +32,6 @@ class Text(Protocol):
 
         Raises ServiceError.
         """
-
-    async def text(self, metrics: Metrics) -> str:
-        """All of it. Raises ServiceError."""
 
 
 class Writer(Protocol):
@@ -67,3 +64,9 @@ class Texts(Protocol):
 
     def find(self, name: str) -> Writer:
         """The model of that name. Raises ModelNotFoundError, NotReadyError."""
+
+
+async def whole(text: Text, metrics: Metrics) -> str:
+    """All of a text. Raises ServiceError."""
+    async with aclosing(text.pieces(metrics)) as pieces:
+        return "".join([piece async for piece in pieces])

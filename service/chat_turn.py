@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import onnxruntime as ort
@@ -123,11 +123,6 @@ class Turn:
                 input=generation.prompt_tokens,
                 output=generation.completion_tokens,
             )
-
-    async def text(self, metrics: Metrics) -> str:
-        """The whole text. Raises TimedOutError, PredictionFailedError."""
-        async with aclosing(self.pieces(metrics)) as pieces:
-            return "".join([piece async for piece in pieces])
 
 
 def _options(asked: ChatRequest) -> Options:

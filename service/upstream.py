@@ -112,11 +112,6 @@ class UpstreamText:
                     output=self.usage.completion_tokens,
                 )
 
-    async def text(self, metrics: Metrics) -> str:
-        """All of it. Raises TimedOutError, UpstreamFailedError."""
-        async with aclosing(self.pieces(metrics)) as pieces:
-            return "".join([piece async for piece in pieces])
-
     def _take(self, piece: Piece) -> str:
         self.finish_reason = piece.reason or self.finish_reason
         self.usage = piece.usage or self.usage
