@@ -15,6 +15,7 @@ from service.access_log import AccessLog
 from service.chat import add_chat
 from service.chat_texts import Texts
 from service.chat_turn import LocalTexts
+from service.direct import Direct, Endpoint
 from service.docs import add_docs
 from service.feedback import add_feedback
 from service.handlers import add_error_handlers
@@ -52,6 +53,8 @@ def create_app(
     predictor = Predictor(
         pool,
         metrics,
+        workers=settings.inference_workers,
+        max_rows=settings.max_batch,
         max_in_flight=settings.max_in_flight,
         request_seconds=settings.request_seconds,
     )
@@ -76,14 +79,16 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
+    endpoints: dict[tuple[str, str], Endpoint] = {}
+    app.add_middleware(Direct, endpoints=endpoints)
     app.add_middleware(
         Observe, metrics=metrics, lifecycle=lifecycle, access_log=access_log, tracing=tracing
     )
     add_error_handlers(app)
     add_docs(app)
     add_metrics(app, metrics.registry)
-    add_predict(app, settings, models, predictor, ids)
-    add_invocations(app, settings, models, predictor)
+    endpoints["POST", "/predict"] = add_predict(app, settings, models, predictor, ids)
+    endpoints["POST", "/invocations"] = add_invocations(app, settings, models, predictor)
     add_v2(app, settings, models, predictor, lifecycle)
     add_feedback(app, settings, predictor, ids, metrics)
     add_sketches(app, models)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import cast
 
+from service.batch import Answers
 from service.classifier import Labels, Probabilities, Rows
 from service.models import Served
 from service.package import ClassifierPart
@@ -14,21 +14,40 @@ from service.predictor import Predictor
 REFUSALS = (404, 408, 413, 422, 500, 503, 504)
 
 
+class Classified:
+    """What one request gets of the answers of a run."""
+
+    __slots__ = ("_answers", "_rows")
+
+    def __init__(self, answers: Answers, rows: slice) -> None:
+        self._answers = answers
+        self._rows = rows
+
+    @property
+    def labels(self) -> Labels:
+        """(n,), the likeliest class of each row."""
+        return self._answers.labels[self._rows]
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """(n, classes)."""
+        return self._answers.probabilities[self._rows]
+
+    @property
+    def rounded(self) -> list[list[float]]:
+        """The probabilities for people."""
+        return self._answers.rounded[self._rows]
+
+
 def part_of(served: Served) -> ClassifierPart:
     """What a classifier takes and knows; ``Models.get`` found it for its kind, and so for this."""
     return cast(ClassifierPart, served.descriptor.classifier)
 
 
-async def classify(
-    served: Served, rows: Rows, predictor: Predictor
-) -> tuple[Labels, Probabilities]:
-    """Labels (n,) and probabilities (n, classes) of (n, features) rows, which are counted.
+async def classify(served: Served, rows: Rows, predictor: Predictor) -> Classified:
+    """What a classifier says of (n, features) rows, which are counted.
 
     Raises TimedOutError, PredictionFailedError.
     """
-    labels, probabilities = await predictor.run(
-        partial(served.runner.predict, rows), served, rows=len(rows)
-    )
-    if served.sketch:
-        served.sketch.rows(rows, labels)
-    return labels, probabilities
+    answers, first = await predictor.classify(served, rows)
+    return Classified(answers, slice(first, first + len(rows)))

@@ -20,9 +20,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> JSONResponse:
-        answer = _answer(request, error.status_code, error.code, error.message, error.field)
-        answer.headers.update(error.headers)
-        return answer
+        return answer_error(request, error)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -37,6 +35,13 @@ def add_error_handlers(app: FastAPI) -> None:
         # This answer does not pass the middleware, which adds them to all others.
         answer.headers.update(observed_of(request.scope).headers())
         return answer
+
+
+def answer_error(request: Request, error: ServiceError) -> JSONResponse:
+    """The answer to a request that ended with ``error``."""
+    answer = _answer(request, error.status_code, error.code, error.message, error.field)
+    answer.headers.update(error.headers)
+    return answer
 
 
 def _answer(

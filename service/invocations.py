@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, mo
 
 from service.body import json_body, parse_body, read_body
 from service.classify import REFUSALS, classify, part_of
+from service.direct import Endpoint
 from service.errors import InvalidRequestError
 from service.models import Models
 from service.observed import answered_by
@@ -92,8 +93,10 @@ class Predictions(BaseModel):
     predictions: list[int]
 
 
-def add_invocations(app: FastAPI, settings: Settings, models: Models, predictor: Predictor) -> None:
-    """Serve /invocations, and /ping beside it."""
+def add_invocations(
+    app: FastAPI, settings: Settings, models: Models, predictor: Predictor
+) -> Endpoint:
+    """Serve /invocations, and /ping beside it; returns the endpoint of POST /invocations."""
 
     @app.get("/ping", include_in_schema=False)
     async def ping() -> Response:
@@ -115,9 +118,11 @@ def add_invocations(app: FastAPI, settings: Settings, models: Models, predictor:
             found, field = asked.rows()
             check_count(len(found), settings.max_batch, field)
             rows = to_rows(found, part_of(served), field)
-            labels, _ = await classify(served, rows, predictor)
-        answer = Predictions(predictions=labels.tolist())
+            classified = await classify(served, rows, predictor)
+        answer = Predictions(predictions=classified.labels.tolist())
         return Response(answer.model_dump_json(), media_type="application/json")
+
+    return invocations
 
 
 def _of_records(records: list[dict[str, float]], field: str) -> list[list[float]]:

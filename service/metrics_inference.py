@@ -18,12 +18,12 @@ class InferenceMetrics:
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
         self._depth = Gauge(
             "inference_queue_depth",
-            "Requests that wait for a thread that runs models.",
+            "Requests that wait for a run of a model to begin.",
             registry=registry,
         )
         self._queue = Tallies(
             "inference_queue_seconds",
-            "Time that a run of a model waited for a thread.",
+            "Time that a request waited for a run of a model to begin.",
             ["model"],
             buckets=_SECONDS,
             registry=registry,
@@ -58,17 +58,22 @@ class InferenceMetrics:
         del self._by_version[model, version]
         self._seconds.remove(model, version)
 
-    def ran(self, model: str, version: str, *, rows: int, queued: float, seconds: float) -> None:
+    def waited(self, model: str, seconds: float) -> None:
+        """Count the wait of one request for a run, whether or not one came."""
+        self._series_of(model)[0].observe(seconds)
+
+    def ran(self, model: str, version: str, *, rows: int, seconds: float) -> None:
         """Count one run; ``seconds`` of 0 is one that never got a thread."""
+        timed = self._by_version.get((model, version))
+        if seconds and timed:
+            self._series_of(model)[1].observe(rows)
+            timed.observe(seconds)
+
+    def _series_of(self, model: str) -> tuple[Tally, Tally]:
         if model not in self._by_model:
             # Only a model that is served runs.
             self._by_model[model] = self._of_model(model)
-        waits, sizes = self._by_model[model]
-        waits.observe(queued)
-        timed = self._by_version.get((model, version))
-        if seconds and timed:
-            sizes.observe(rows)
-            timed.observe(seconds)
+        return self._by_model[model]
 
     def _of_model(self, model: str) -> tuple[Tally, Tally]:
         return self._queue.labels(model), self._rows.labels(model)

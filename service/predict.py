@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI, Request, Response
+from pydantic_core import to_json
 
 from service.body import json_body, parse_body, read_body
 from service.classify import REFUSALS, classify, part_of
-from service.models import Models, Served
+from service.direct import Endpoint
+from service.models import Models
 from service.observed import answered_by
 from service.prediction_ids import PredictionIds
 from service.predictor import Predictor
 from service.rows import to_rows
-from service.schemas import Prediction, PredictResponse, ProblemResponse, request_schema
+from service.schemas import PredictResponse, ProblemResponse, request_schema
 from service.settings import Settings
 
 
@@ -21,8 +25,8 @@ def add_predict(
     models: Models,
     predictor: Predictor,
     ids: PredictionIds | None,
-) -> None:
-    """Let classifiers be asked."""
+) -> Endpoint:
+    """Let classifiers be asked; returns the endpoint of POST /predict."""
     schema = request_schema(settings.max_batch)
 
     @app.post(
@@ -40,21 +44,20 @@ def add_predict(
             answered_by(request.scope, served)
             part = part_of(served)
             rows = to_rows(asked.instances, part)
-            labels, probabilities = await classify(served, rows, predictor)
-            found = labels.tolist()
-            answer = _answer(served, found, probabilities.astype(float).round(6).tolist())
+            found = await classify(served, rows, predictor)
+            labels = found.labels.tolist()
+            answer: dict[str, Any] = {
+                "model": served.name,
+                "version": served.version,
+                "predictions": [
+                    {"label": label, "probabilities": row}
+                    for label, row in zip(labels, found.rounded, strict=True)
+                ],
+            }
             if ids:
-                answer.prediction_id = ids.make(served.name, served.version, found, part.classes)
-        # Already of the documented type: FastAPI would validate every number again.
-        return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+                name, version = served.name, served.version
+                answer["prediction_id"] = ids.make(name, version, labels, part.classes)
+        # Of the documented shape: as a PredictResponse every number would be validated again.
+        return Response(to_json(answer), media_type="application/json")
 
-
-def _answer(served: Served, labels: list[int], probabilities: list[list[float]]) -> PredictResponse:
-    return PredictResponse(
-        model=served.name,
-        version=served.version,
-        predictions=[
-            Prediction(label=label, probabilities=row)
-            for label, row in zip(labels, probabilities, strict=True)
-        ],
-    )
+    return predict

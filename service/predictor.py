@@ -1,4 +1,4 @@
-"""Running models off the event loop, with bounds on how many requests and for how long."""
+"""Running models, with bounds on how many requests and for how long."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from typing import TypeVar
 import onnxruntime as ort
 import structlog
 
+from service.batch import Answers
+from service.classifier import Rows
 from service.errors import OverloadedError, PredictionFailedError, ServiceError, TimedOutError
+from service.lane import Lane, Means
 from service.metrics import Metrics
 from service.models import Served
 from service.observed import CURRENT
+from service.quick import Watch
 
 _log = structlog.stdlib.get_logger(__name__)
 _T = TypeVar("_T")
@@ -32,16 +36,25 @@ class _Run:
 
 
 class Predictor:
-    """Runs models in ``pool``, for all endpoints.
+    """Runs models in ``pool``, which has ``workers`` threads, for all endpoints.
 
-    A row takes microseconds, a full batch milliseconds, a larger model more: in a pool the probes
-    answer in all these cases, and the runtime lets go of the interpreter while it computes. The
-    hand-over costs less than a tenth of a request.
+    A full batch takes milliseconds, a token of a text or a larger model more: in a pool the probes
+    answer meanwhile, and the runtime lets go of the interpreter while it computes. Requests to one
+    classifier share their runs, of ``max_rows`` rows at most.
     """
 
     def __init__(
-        self, pool: Executor, metrics: Metrics, *, max_in_flight: int, request_seconds: float
+        self,
+        pool: Executor,
+        metrics: Metrics,
+        *,
+        workers: int,
+        max_rows: int,
+        max_in_flight: int,
+        request_seconds: float,
     ) -> None:
+        self._means = Means(pool, workers, max_rows, request_seconds, metrics, Watch())
+        self._lanes: dict[str, Lane] = {}
         self._pool = pool
         self._metrics = metrics
         self._max_in_flight = max_in_flight
@@ -66,15 +79,26 @@ class Predictor:
         """When a request that begins now must have its answer, by the clock of the event loop."""
         return asyncio.get_running_loop().time() + self._request_seconds
 
+    async def classify(self, served: Served, rows: Rows) -> tuple[Answers, int]:
+        """The answers of a run with (n, features) ``rows`` in it, and which is the first of these.
+
+        Raises TimedOutError, PredictionFailedError.
+        """
+        lane = self._lanes.get(served.name)
+        if lane is None or lane.served is not served:
+            # The lane of the version before ends what it has begun.
+            lane = Lane(served, self._means, asyncio.get_running_loop())
+            self._lanes[served.name] = lane
+        return await lane.run(rows)
+
     async def run(
         self,
         work: Callable[[ort.RunOptions], _T],
         served: Served,
         *,
-        rows: int = 1,
         deadline: float | None = None,
     ) -> _T:
-        """What ``work``, a run of ``served`` with ``rows``, returns.
+        """What ``work``, a run of ``served`` for one request, returns.
 
         It is called in the pool with options for each run of a session. Once nobody waits any
         more, the options end the run that is under way.
@@ -110,19 +134,20 @@ class Predictor:
         finally:
             options.terminate = True
             self._runs.discard(run)
-            self._record(run, served, rows, failed=failed)
+            self._record(run, served, failed=failed)
 
-    def _record(self, run: _Run, served: Served, rows: int, *, failed: bool) -> None:
+    def _record(self, run: _Run, served: Served, *, failed: bool) -> None:
         # What is still under way, or never began, is told as far as it came.
         ended = run.ended or perf_counter()
         began = run.began or ended
-        self._metrics.inference.ran(
-            served.name, served.version, rows=rows, queued=began - run.asked, seconds=ended - began
-        )
+        inference, name = self._metrics.inference, served.name
+        inference.waited(name, began - run.asked)
+        inference.ran(name, served.version, rows=1, seconds=ended - began)
         observed = CURRENT.get()
         if observed and observed.trace:
-            observed.trace.ran(run.asked, began, ended, served=served, rows=rows, failed=failed)
+            observed.trace.ran(run.asked, began, ended, served=served, rows=1, failed=failed)
 
     def _waiting(self) -> int:
         # A scrape asks from another thread: a copy in one step cannot change under it.
-        return sum(not run.began for run in tuple(self._runs))
+        runs = sum(not run.began for run in tuple(self._runs))
+        return runs + sum(lane.waiting() for lane in tuple(self._lanes.values()))

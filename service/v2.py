@@ -94,8 +94,11 @@ def add_v2(
             answered_by(request.scope, served)
             rows = _rows(asked, rest, part_of(served), settings.max_batch)
             wanted = _wanted(asked)
-            labels, probabilities = await classify(served, rows, predictor)
-        found: dict[str, NDArray[Any]] = {LABEL: labels, PROBABILITIES: probabilities}
+            classified = await classify(served, rows, predictor)
+        found: dict[str, NDArray[Any]] = {
+            LABEL: classified.labels,
+            PROBABILITIES: classified.probabilities,
+        }
         return _answer(asked, served, {name: (found[name], wanted[name]) for name in wanted})
 
     described = json_body(InferRequest.model_json_schema())

@@ -1,0 +1,76 @@
+"""One run of a classifier for the requests of many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import cached_property
+from time import perf_counter, thread_time
+
+import numpy as np
+import onnxruntime as ort
+
+from service.classifier import Labels, Probabilities, Rows
+from service.models import Served
+from service.observed import CURRENT
+
+
+class Answers:
+    """Labels (n,) and probabilities (n, classes) of a run; requests take their rows of them."""
+
+    def __init__(self, labels: Labels, probabilities: Probabilities) -> None:
+        self.labels = labels
+        self.probabilities = probabilities
+
+    @cached_property
+    def rounded(self) -> list[list[float]]:
+        """Probabilities for people, of all requests at once."""
+        found: list[list[float]] = self.probabilities.astype(float).round(6).tolist()
+        return found
+
+
+class Asked:
+    """One request's (n, features) rows, and what waits for the run that answers them.
+
+    The answer is the run's answers, and which row of them is the request's first one.
+    """
+
+    __slots__ = ("alone", "answer", "asked", "deadline", "rows", "trace")
+
+    def __init__(
+        self, rows: Rows, answer: asyncio.Future[tuple[Answers, int]], deadline: float
+    ) -> None:
+        self.rows = rows
+        self.answer = answer
+        self.deadline = deadline
+        self.asked = perf_counter()
+        observed = CURRENT.get()
+        self.trace = observed.trace if observed else None
+        # It was in a run that failed: whether it is to blame shows when it runs by itself.
+        self.alone = False
+
+
+class Run:
+    """One run of ``served`` for ``asked``; what has not happened is 0. Called in any thread."""
+
+    def __init__(self, served: Served, asked: Sequence[Asked]) -> None:
+        self.served = served
+        self.asked = asked
+        rows = [one.rows for one in asked]
+        self.whole = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        self.rows = len(self.whole)
+        self.options = ort.RunOptions()
+        self.began = self.ended = self.cpu = 0.0
+        self.is_told = False
+
+    def __call__(self) -> Answers:
+        """Run the model; blocks. Raises what it raises."""
+        self.began, cpu = perf_counter(), thread_time()
+        try:
+            return Answers(*self.served.runner.predict(self.whole, self.options))
+        finally:
+            self.cpu, self.ended = thread_time() - cpu, perf_counter()
+
+    def is_awaited(self) -> bool:
+        """Whether anybody still wants its answer."""
+        return not all(one.answer.done() for one in self.asked)
