@@ -77,6 +77,8 @@ def create_app(
         description="Serves the champions of a model registry.",
         docs_url=None,
         redoc_url=None,
+        # Requests are observed by Observe. The framework would ask each whether it should, too.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
     )
     endpoints: dict[tuple[str, str], Endpoint] = {}

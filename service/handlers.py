@@ -33,7 +33,7 @@ def add_error_handlers(app: FastAPI) -> None:
     async def unforeseen(request: Request, __: Exception) -> JSONResponse:
         answer = _answer(request, 500, ServiceError.code, "the service failed on this request")
         # This answer does not pass the middleware, which adds them to all others.
-        answer.headers.update(observed_of(request.scope).headers())
+        answer.raw_headers.extend(observed_of(request.scope).headers())
         return answer
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access_log import AccessLog
@@ -102,12 +101,12 @@ class Observe:
         return observed
 
     def _headers(self, observed: Observed, message: Message) -> list[tuple[bytes, bytes]]:
-        headers = MutableHeaders(raw=list(message.get("headers", [])))
-        headers.update(observed.headers())
+        headers = [*message.get("headers", ()), *observed.headers()]
         if self._lifecycle.draining:
             # So that clients with open connections leave before the socket closes.
-            headers["connection"] = "close"
-        return headers.raw
+            headers = [pair for pair in headers if pair[0] != b"connection"]
+            headers.append((b"connection", b"close"))
+        return headers
 
     def _end(
         self, scope: Scope, observed: Observed, status: int, seconds: float, *, counted: bool

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from service.errors import ModelNotFoundError, NotReadyError
@@ -30,6 +31,12 @@ class Served(Named):
     runner: Any
     # What came to it lately; None for a package without reference.json.
     sketch: Sketch | None = None
+
+    @cached_property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of the answers that it gives."""
+        named = {b"x-model-name": self.name, b"x-model-version": self.version}
+        return [(key, value.encode()) for key, value in named.items()]
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,10 @@ class Observed:
         # To count the request under, if it fails after its head was sent.
         self.status: int | None = None
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers of the answer that say which request it is of, and which model answered."""
-        headers = {"X-Request-ID": self.request_id}
-        if self.served:
-            headers["X-Model-Name"] = self.served.name
-            headers["X-Model-Version"] = self.served.version
-        return headers
+        named = self.served.headers if self.served else []
+        return [(b"x-request-id", self.request_id.encode()), *named]
 
     def fields(self) -> dict[str, Any]:
         """What every log line within the request has."""

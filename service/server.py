@@ -45,6 +45,7 @@ def create_server(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> Dra
         app,
         host=settings.listen_host,
         port=settings.listen_port,
+        loop="uvloop",
         http="httptools",
         ws="none",
         access_log=False,
