@@ -1,0 +1,258 @@
+"""Requests that share runs of their model: who is with whom, and what becomes of each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import model_graphs as graphs
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from service.batch import Answers
+from service.classifier import Classifier, Labels, Probabilities, Rows
+from service.errors import PredictionFailedError, TimedOutError
+from service.metrics import Metrics
+from service.models import Served
+from service.package import parse_descriptor
+from service.predictor import Predictor
+from service.quick import Estimate
+
+FEATURES = graphs.FEATURES
+BAD = 13.0
+
+
+class Recording:
+    """Says the first number of each row as its label; keeps the runs, and where they were."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.runs: list[int] = []
+        self.threads: list[str] = []
+        self._seconds = seconds
+
+    def predict(self, rows: Rows, _: Any) -> tuple[Labels, Probabilities]:
+        self.runs.append(len(rows))
+        self.threads.append(threading.current_thread().name)
+        time.sleep(self._seconds)
+        if (rows[:, 0] == BAD).any():
+            raise RuntimeError("one of them is bad")
+        labels = rows[:, 0].astype(np.int64)
+        return labels, np.repeat(rows[:, :1] / 3, 10, axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def predictor() -> Iterator[Callable[..., Predictor]]:
+    """Makes predictors with any bounds."""
+    with ThreadPoolExecutor(4, thread_name_prefix="inference") as pool:
+
+        def make(**bounds: Any) -> Predictor:
+            usual = {"workers": 1, "max_rows": 100, "max_in_flight": 64, "request_seconds": 5.0}
+            return Predictor(pool, Metrics(), **usual | bounds)
+
+        yield make
+
+
+def model(runner: Any) -> Served:
+    descriptor = parse_descriptor(graphs.describe(), "digits")
+    return Served("digits", "1", descriptor, runner)
+
+
+def rows_of(*numbers: float) -> Rows:
+    return np.tile(np.array(numbers, np.float32)[:, None], (1, FEATURES))
+
+
+async def together(
+    predictor: Predictor, served: Served, *requests: Rows
+) -> list[list[int] | BaseException]:
+    """The labels of each request, or its error; all come in one turn of the event loop."""
+
+    async def ask(rows: Rows) -> list[int]:
+        answers, first = await predictor.classify(served, rows)
+        return answers.labels[first : first + len(rows)].tolist()
+
+    return await asyncio.gather(*map(ask, requests), return_exceptions=True)
+
+
+def test_what_comes_together_is_one_run_and_each_gets_its_own(
+    predictor: Callable[..., Predictor],
+) -> None:
+    runner = Recording()
+    asked = [rows_of(1), rows_of(2, 3), rows_of(4)]
+    found = asyncio.run(together(predictor(), model(runner), *asked))
+    assert found == [[1], [2, 3], [4]]
+    assert runner.runs == [4]
+
+
+def test_what_comes_while_a_run_is_under_way_is_the_next_one(
+    predictor: Callable[..., Predictor],
+) -> None:
+    runner = Recording(seconds=0.2)
+
+    async def ask() -> None:
+        shared, served = predictor(), model(runner)
+        first = asyncio.create_task(together(shared, served, rows_of(1)))
+        await asyncio.sleep(0.05)
+        others = [asyncio.create_task(together(shared, served, rows_of(n))) for n in (2, 3)]
+        await asyncio.gather(first, *others)
+
+    asyncio.run(ask())
+    assert runner.runs == [1, 2]
+
+
+def test_a_run_has_no_more_rows_than_it_may(predictor: Callable[..., Predictor]) -> None:
+    runner = Recording()
+    asked = [rows_of(*range(size)) for size in (3, 1, 2, 5, 4)]
+    found = asyncio.run(together(predictor(max_rows=5), model(runner), *asked))
+    assert found == [list(range(size)) for size in (3, 1, 2, 5, 4)]
+    # A request is not divided, and none overtakes another.
+    assert runner.runs == [4, 2, 5, 4]
+
+
+def test_only_the_request_that_is_to_blame_fails(predictor: Callable[..., Predictor]) -> None:
+    runner = Recording()
+    asked = [rows_of(1), rows_of(2, BAD), rows_of(3)]
+    good, bad, other = asyncio.run(together(predictor(), model(runner), *asked))
+    assert (good, other) == ([1], [3])
+    assert isinstance(bad, PredictionFailedError)
+    assert "bad" not in bad.message
+    assert runner.runs == [4, 1, 2, 1]
+
+
+def test_quick_models_run_where_they_are_asked_and_slow_ones_in_the_pool(
+    predictor: Callable[..., Predictor],
+) -> None:
+    for seconds, expected in ((0.0, "MainThread"), (0.15, "inference")):
+        runner = Recording(seconds)
+
+        async def ask(served: Served) -> None:
+            shared = predictor()
+            for number in range(3):
+                await together(shared, served, rows_of(number))
+
+        asyncio.run(ask(model(runner)))
+        # Nothing is known of the first one.
+        assert runner.threads[0].startswith("inference")
+        assert all(name.startswith(expected) for name in runner.threads[1:]), runner.threads
+
+
+def test_what_was_taken_for_quick_and_is_not_is_ended(
+    predictor: Callable[..., Predictor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.quick._MOST_SECONDS", 0.2)
+    for name, content in (graphs.package() | {"model.onnx": graphs.endless()}).items():
+        (tmp_path / name).write_bytes(content)
+    descriptor = parse_descriptor((tmp_path / "model.json").read_bytes(), "digits")
+    endless = Classifier(tmp_path, descriptor, intra_op_threads=1)
+    endless.load()
+    quick, threads = Recording(), []
+
+    class Turned:
+        def predict(self, rows: Rows, options: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return (endless if rows[0, 0] == BAD else quick).predict(rows, options)
+
+    async def ask() -> list[Any]:
+        shared, served = predictor(request_seconds=1.0), model(Turned())
+        asked = [rows_of(number) for number in (1, 2, BAD, BAD, 3)]
+        return [(await together(shared, served, rows))[0] for rows in asked]
+
+    one, two, ended, late, three = asyncio.run(ask())
+    assert (one, two, three) == ([1], [2], [3])
+    assert isinstance(ended, PredictionFailedError)
+    # Once it is known to be slow it has a thread, and the time of a request.
+    assert isinstance(late, TimedOutError)
+    assert [name[:4] for name in threads] == ["infe", "Main", "Main", "infe", "infe"]
+
+
+def test_who_waits_too_long_is_told_so_and_the_others_are_answered(
+    predictor: Callable[..., Predictor],
+) -> None:
+    runner = Recording(seconds=0.4)
+
+    async def ask() -> list[Any]:
+        shared, served = predictor(request_seconds=0.6), model(runner)
+        first = asyncio.create_task(together(shared, served, rows_of(1)))
+        await asyncio.sleep(0.05)
+        # It waits for the first one's run, and its own then takes too long.
+        late = asyncio.create_task(together(shared, served, rows_of(2)))
+        await asyncio.sleep(0.3)
+        last = asyncio.create_task(together(shared, served, rows_of(3)))
+        return [(await task)[0] for task in (first, late, last)]
+
+    one, late, three = asyncio.run(ask())
+    assert (one, three) == ([1], [3])
+    assert isinstance(late, TimedOutError)
+
+
+def test_versions_do_not_share_runs(predictor: Callable[..., Predictor]) -> None:
+    old, new = Recording(), Recording()
+
+    async def ask() -> None:
+        shared = predictor()
+        before, after = model(old), replace(model(new), version="2")
+        await asyncio.gather(
+            together(shared, before, rows_of(1)), together(shared, after, rows_of(2))
+        )
+
+    asyncio.run(ask())
+    assert (old.runs, new.runs) == ([1], [1])
+
+
+def test_probabilities_for_people_are_rounded() -> None:
+    answers = Answers(np.array([0]), np.array([[1 / 3, 2 / 3]], np.float32))
+    assert answers.rounded == [[0.333333, 0.666667]]
+
+
+@pytest.mark.parametrize(
+    ("runs", "quick", "slow"),
+    [
+        ([], 0, 1),
+        ([(1, 0.0001, 0.0001)], 5, 6),
+        # A busy service waits for the interpreter, and the model is quick all the same.
+        ([(1, 0.0001, 0.02)], 5, 6),
+        # Waiting for something else is not quick.
+        ([(1, 0.0001, 0.2)], 0, 1),
+        ([(100, 0.0005, 0.0005)], 100, 101),
+    ],
+)
+def test_an_estimate_is_what_the_last_runs_took(
+    runs: Sequence[tuple[int, float, float]], quick: int, slow: int
+) -> None:
+    estimate = Estimate()
+    for rows, cpu, wall in runs:
+        estimate.learn(rows, cpu, wall)
+    assert not quick or estimate.is_quick(quick)
+    assert not estimate.is_quick(slow)
+
+
+def test_a_model_that_becomes_slow_is_soon_known_to_be() -> None:
+    estimate = Estimate()
+    for _ in range(50):
+        estimate.learn(1, 0.00002, 0.00002)
+    estimate.learn(1, 0.01, 0.01)
+    assert not estimate.is_quick(1)
+
+
+def test_requests_at_once_over_http_get_the_same_as_alone(
+    client: TestClient, holdout: dict[str, Any]
+) -> None:
+    rows = holdout["request"]["instances"]
+    asked = [rows[:1], rows[1:4], rows[2:3], rows[:2]] * 4
+
+    def post(instances: Any) -> Any:
+        return client.post("/predict", json={"instances": instances}).json()["predictions"]
+
+    alone = [post(instances) for instances in asked]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        assert list(pool.map(post, asked)) == alone
+    text = client.get("/metrics").text
+    rows_seen = 2 * sum(map(len, asked))
+    assert f'inference_batch_size_sum{{model="digits"}} {rows_seen}.0' in text
+    assert f'inference_queue_seconds_count{{model="digits"}} {2 * len(asked)}.0' in text
