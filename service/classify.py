@@ -50,4 +50,7 @@ async def classify(served: Served, rows: Rows, predictor: Predictor) -> Classifi
     Raises TimedOutError, PredictionFailedError.
     """
     answers, first = await predictor.classify(served, rows)
-    return Classified(answers, slice(first, first + len(rows)))
+    classified = Classified(answers, slice(first, first + len(rows)))
+    if served.sketch:
+        served.sketch.rows(rows, classified.labels)
+    return classified

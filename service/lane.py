@@ -132,8 +132,6 @@ class Lane:
         if answers is None and len(run.asked) > 1:
             self._retry([one for one in run.asked if not one.answer.done()])
             return
-        if answers is not None and self.served.sketch:
-            self.served.sketch.rows(run.whole, answers.labels)
         first = 0
         for one in run.asked:
             if not one.answer.done():
