@@ -46,7 +46,8 @@ class PredictionIds:
 
     def __init__(self, key: str, *, days: float) -> None:
         # BLAKE2 is keyed by itself, in one pass; its key has 64 bytes at most, ours any number.
-        self._key = hashlib.sha256(key.encode()).digest()
+        own = hashlib.sha256(key.encode()).digest()
+        self._keyed = hashlib.blake2b(digest_size=_SIGNATURE_BYTES, key=own, person=_PURPOSE)
         self._seconds = days * 86_400
         self._numbers = itertools.count(secrets.randbits(62))
         self._models: dict[tuple[str, str, int], bytes] = {}
@@ -84,9 +85,9 @@ class PredictionIds:
         return predicted
 
     def _sign(self, content: bytes) -> bytes:
-        return hashlib.blake2b(
-            content, digest_size=_SIGNATURE_BYTES, key=self._key, person=_PURPOSE
-        ).digest()
+        signing = self._keyed.copy()
+        signing.update(content)
+        return signing.digest()
 
 
 def _name(model: str, version: str, classes: int) -> bytes:

@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 _MOST_BYTES = 4 * 2**20
 # Counts of fewer would be what somebody sent.
 FEWEST_ROWS = 20
+_MOST_WAITING = 128
 # A text is many tokens, alike within it.
 _TOKENS_PER_ROW = 8
 
@@ -57,19 +58,19 @@ class Ring:
         self._times = np.zeros(capacity)
         self._next = 0
 
-    def add(self, rows: NDArray[Any], now: float) -> None:
-        """Keep (n, width) numbers, in the place of the oldest."""
+    def add(self, rows: NDArray[Any], times: NDArray[np.float64]) -> None:
+        """Keep (n, width) numbers of (n,) times, in the place of the oldest."""
         capacity = len(self._times)
-        rows = rows[-capacity:]
+        rows, times = rows[-capacity:], times[-capacity:]
         start, count = self._next, len(rows)
         end = start + count
         if end <= capacity:
             self._rows[start:end] = rows
-            self._times[start:end] = now
+            self._times[start:end] = times
         else:
             first = capacity - start
             self._rows[start:], self._rows[: end - capacity] = rows[:first], rows[first:]
-            self._times[start:], self._times[: end - capacity] = now, now
+            self._times[start:], self._times[: end - capacity] = times[:first], times[first:]
         self._next = end % capacity
 
     def since(self, oldest: float) -> tuple[Floats, NDArray[np.float64]]:
@@ -136,24 +137,37 @@ class Sketch:
         capacity = max(FEWEST_ROWS, min(most, _MOST_BYTES // (4 * width)))
         self._inputs = Ring(width, capacity)
         self._predictions = Ring(1, capacity)
+        # Of classifiers, not yet in the rings: for many at a time that takes as long as for one.
+        self._waiting: list[tuple[Floats, NDArray[np.int64], float]] = []
+        self._rows_waiting = 0
 
     def rows(self, rows: Floats, labels: NDArray[np.int64]) -> None:
         """Remember what a classifier was asked, and its answer to each row."""
-        now = self._clock()
-        self._inputs.add(rows, now)
-        self._predictions.add(labels[:, None], now)
+        self._waiting.append((rows, labels, self._clock()))
+        self._rows_waiting += len(labels)
+        if self._rows_waiting >= _MOST_WAITING:
+            self._add_waiting()
 
     def tokens(self, prompt: Sequence[int], answer: Sequence[int]) -> None:
         """Remember the tokens of a prompt and of its answer, as their groups."""
         now = self._clock()
         for ring, tokens in ((self._inputs, prompt), (self._predictions, answer)):
             if tokens:
-                ring.add(self._groups[np.asarray(tokens)][:, None], now)
+                ring.add(self._groups[np.asarray(tokens)][:, None], np.full(len(tokens), now))
 
     def take(self) -> Taken:
         """What is there now and not too old."""
+        self._add_waiting()
         oldest = self._clock() - self._seconds
         return Taken(self, self._inputs.since(oldest), self._predictions.since(oldest))
+
+    def _add_waiting(self) -> None:
+        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+        if waiting:
+            rows, labels, moments = zip(*waiting, strict=True)
+            times = np.repeat(moments, [len(one) for one in labels])
+            self._inputs.add(np.concatenate(rows), times)
+            self._predictions.add(np.concatenate(labels)[:, None], times)
 
 
 def _count(feature: FeatureReference, values: Floats) -> FeatureSketch:

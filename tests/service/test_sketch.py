@@ -110,7 +110,7 @@ def test_a_model_with_many_features_takes_no_more_memory() -> None:
 def test_a_ring_holds_the_last_rows_however_they_come(capacity: int, batches: list[int]) -> None:
     ring, added = Ring(1, capacity), np.arange(1, sum(batches) + 1)
     for rows in np.split(added, np.cumsum(batches)[:-1]) if batches else []:
-        ring.add(rows[:, None], 1.0)
+        ring.add(rows[:, None], np.ones(len(rows)))
     kept, times = ring.since(0.0)
     assert sorted(kept[:, 0].tolist()) == added[-capacity:].tolist()
     assert len(times) == len(kept)
