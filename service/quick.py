@@ -16,23 +16,32 @@ _MOST_SECONDS = 1.0
 
 
 class Estimate:
-    """How long a run takes, from the last ones; nothing is quick before there was one."""
+    """How long a run takes, from the last ones of about as many rows, or else of fewer.
+
+    Of more rows than there were, each takes as long as in those: nothing is quick at first.
+    """
 
     def __init__(self) -> None:
-        self._of_row: float | None = None
+        # By the number of binary digits of how many rows there were.
+        self._seconds: dict[int, float] = {}
 
     def learn(self, rows: int, cpu: float, wall: float) -> None:
         """A run of ``rows`` rows took ``cpu`` seconds of its thread's processor time.
 
         ``wall`` seconds passed meanwhile, most of which a busy service waits for the interpreter.
         """
-        seconds = (wall if wall > _LONG_SECONDS else cpu) / rows
-        known = seconds if self._of_row is None else self._of_row
-        self._of_row = known + _WEIGHT * (seconds - known)
+        seconds, size = wall if wall > _LONG_SECONDS else cpu, rows.bit_length()
+        known = self._seconds.get(size, seconds)
+        self._seconds[size] = known + _WEIGHT * (seconds - known)
 
     def is_quick(self, rows: int) -> bool:
         """Whether a run of so many rows will be."""
-        return self._of_row is not None and self._of_row * rows <= _QUICK_SECONDS
+        size = rows.bit_length()
+        for smaller in range(size, 0, -1):
+            seconds = self._seconds.get(smaller)
+            if seconds is not None:
+                return seconds * (1 << (size - smaller)) <= _QUICK_SECONDS
+        return False
 
 
 class Watch:

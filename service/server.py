@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from service.lifecycle import Lifecycle
 from service.settings import Settings
+from service.together import TogetherProtocol
 
 
 class DrainingServer(uvicorn.Server):
@@ -46,7 +47,7 @@ def create_server(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> Dra
         host=settings.listen_host,
         port=settings.listen_port,
         loop="uvloop",
-        http="httptools",
+        http=TogetherProtocol,
         ws="none",
         access_log=False,
         log_config=None,

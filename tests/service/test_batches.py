@@ -214,12 +214,14 @@ def test_probabilities_for_people_are_rounded() -> None:
     ("runs", "quick", "slow"),
     [
         ([], 0, 1),
-        ([(1, 0.0001, 0.0001)], 5, 6),
+        ([(1, 0.0001, 0.0001)], 7, 8),
         # A busy service waits for the interpreter, and the model is quick all the same.
-        ([(1, 0.0001, 0.02)], 5, 6),
+        ([(1, 0.0001, 0.02)], 7, 8),
         # Waiting for something else is not quick.
         ([(1, 0.0001, 0.2)], 0, 1),
-        ([(100, 0.0005, 0.0005)], 100, 101),
+        ([(100, 0.0005, 0.0005)], 127, 128),
+        # Two sizes: what a run costs however few its rows are is not that of each row.
+        ([(1, 0.0001, 0.0001), (8, 0.0002, 0.0002)], 31, 32),
     ],
 )
 def test_an_estimate_is_what_the_last_runs_took(
