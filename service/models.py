@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pydantic_core import to_json
+
 from service.errors import ModelNotFoundError, NotReadyError
 from service.package import Descriptor, Kind
 from service.sketch import Sketch
@@ -31,6 +33,11 @@ class Served(Named):
     runner: Any
     # What came to it lately; None for a package without reference.json.
     sketch: Sketch | None = None
+
+    @cached_property
+    def shown(self) -> str:
+        """What a log line of JSON says of it, after other fields."""
+        return "," + to_json({"model": self.name, "version": self.version}).decode()[1:-1]
 
     @cached_property
     def headers(self) -> list[tuple[bytes, bytes]]:

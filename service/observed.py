@@ -45,6 +45,14 @@ class Observed:
             fields["version"] = self.served.version
         return fields
 
+    def shown(self) -> str:
+        """``fields`` as JSON, without its braces."""
+        trace = f',"trace_id":"{self.trace_id}"' if self.trace_id else ""
+        span = f',"span_id":"{self.trace.span_id}"' if self.trace else ""
+        served = self.served.shown if self.served else ""
+        # None of it has a character that JSON escapes.
+        return f'"request_id":"{self.request_id}"{trace}{span}{served}'
+
 
 # The request that is being answered here; tasks that are begun within it inherit it.
 CURRENT: ContextVar[Observed | None] = ContextVar("request", default=None)

@@ -1,13 +1,14 @@
 """Traces as OTLP has them: a span for the request, in it one for each batch, in it the model.
 
-Written as messages of the protocol, many traces at once: an SDK's spans take several times as long,
-a request at a time.
+Written as messages of the protocol, many traces at once, and each span as a copy of one like it: an
+SDK's spans take many times as long, a request at a time.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -24,6 +25,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import (
 from service.models import Named
 from service.tracing import Run, Trace, new_span_id
 
+# A model's name and version.
+_Names = tuple[str, str]
 _KINDS: Mapping[type, str] = {str: "string_value", int: "int_value", float: "double_value"}
 _OK = Status(code=Status.STATUS_CODE_OK)
 _ERROR = Status(code=Status.STATUS_CODE_ERROR)
@@ -34,8 +37,9 @@ _REMOTE = _KNOWN | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 
 def encode_traces(traces: Sequence[Trace]) -> bytes:
     """An ExportTraceServiceRequest."""
-    spans = [span for trace in traces for span in _spans(trace)]
-    scoped = ScopeSpans(scope=_SCOPE, spans=spans)
+    scoped = ScopeSpans(scope=_SCOPE)
+    for trace in traces:
+        _add(trace, scoped.spans)
     whole = ResourceSpans(resource=_resource(), scope_spans=[scoped])
     message: bytes = ExportTraceServiceRequest(resource_spans=[whole]).SerializeToString()
     return message
@@ -47,57 +51,69 @@ def _resource() -> Resource:
     )
 
 
-def _spans(trace: Trace) -> Iterator[Span]:
+def _add(trace: Trace, spans: Any) -> None:
     trace_id, own = trace.number.to_bytes(16, "big"), trace.span_number.to_bytes(8, "big")
-    parent, served = trace.parent, trace.served
-    known: dict[str, Any] = {"kindling.request_id": trace.request_id}
-    if served:
-        known |= _model(served) | {"kindling.runs": len(trace.runs) + trace.uncounted}
-    yield Span(
-        trace_id=trace_id,
-        span_id=own,
-        trace_state=parent.trace_state.to_header() if parent else "",
-        parent_span_id=parent.span_id.to_bytes(8, "big") if parent else b"",
-        name=f"POST {trace.path}",
-        kind=Span.SPAN_KIND_SERVER,
-        start_time_unix_nano=_at(trace, trace.started),
-        end_time_unix_nano=_at(trace, trace.ended),
-        attributes=_attributes(known | {"http.response.status_code": trace.status}),
-        status=_ERROR if trace.status >= 500 else _OK,
-        flags=_REMOTE if parent else _KNOWN,
-    )
+    state = trace.parent.trace_state.to_header() if trace.parent else ""
+    parent = trace.parent.span_id.to_bytes(8, "big") if trace.parent else b""
+
+    def add(template: Span, own: bytes, parent: bytes, start: float, end: float) -> Span:
+        span: Span = spans.add()
+        span.CopyFrom(template)
+        span.trace_id, span.span_id, span.parent_span_id = trace_id, own, parent
+        span.start_time_unix_nano, span.end_time_unix_nano = _at(trace, start), _at(trace, end)
+        if state:
+            span.trace_state = state
+        return span
+
+    template = _request(trace.path, _names(trace.served), is_remote=trace.parent is not None)
+    span = add(template, own, parent, trace.started, trace.ended)
+    span.attributes[0].value.string_value = trace.request_id
+    span.attributes[1].value.int_value = trace.status
+    span.attributes[2].value.int_value = len(trace.runs) + trace.uncounted
+    if trace.status >= 500:
+        span.status.CopyFrom(_ERROR)
     for run in trace.runs:
-        batch = new_span_id().to_bytes(8, "big")
-        waited = {"kindling.rows": run.rows, "kindling.queue_seconds": run.began - run.asked}
-        yield _span(trace, trace_id, own, batch, run, "batch", run.asked, waited)
-        if run.ended > run.began:
-            model = new_span_id().to_bytes(8, "big")
-            yield _span(trace, trace_id, batch, model, run, "model", run.began, _model(run.served))
+        _add_run(run, own, add)
 
 
-def _span(
-    trace: Trace,
-    trace_id: bytes,
-    parent: bytes,
-    own: bytes,
-    run: Run,
-    name: str,
-    start: float,
-    attributes: Mapping[str, Any],
-) -> Span:
+def _add_run(run: Run, parent: bytes, add: Callable[..., Span]) -> None:
+    batch = new_span_id().to_bytes(8, "big")
+    span = add(_BATCH, batch, parent, run.asked, run.ended)
+    span.attributes[0].value.int_value = run.rows
+    span.attributes[1].value.double_value = run.began - run.asked
+    found = [span]
+    if run.ended > run.began:
+        own = new_span_id().to_bytes(8, "big")
+        found.append(
+            add(_model((run.served.name, run.served.version)), own, batch, run.began, run.ended)
+        )
+    for each in found:
+        each.status.CopyFrom(_ERROR if run.failed else _OK)
+
+
+@lru_cache(maxsize=256)
+def _request(path: str, names: _Names | None, *, is_remote: bool) -> Span:
     return Span(
-        trace_id=trace_id,
-        span_id=own,
-        trace_state=trace.parent.trace_state.to_header() if trace.parent else "",
-        parent_span_id=parent,
-        name=name,
-        kind=Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=_at(trace, start),
-        end_time_unix_nano=_at(trace, run.ended),
-        attributes=_attributes(attributes),
-        status=_ERROR if run.failed else _OK,
-        flags=_KNOWN,
+        name=f"POST {path}",
+        kind=Span.SPAN_KIND_SERVER,
+        status=_OK,
+        flags=_REMOTE if is_remote else _KNOWN,
+        # The first ones are filled in for each request.
+        attributes=_attributes(
+            {"kindling.request_id": "", "http.response.status_code": 0, "kindling.runs": 0}
+            | (_named(names) if names else {})
+        ),
     )
+
+
+@lru_cache(maxsize=64)
+def _model(names: _Names) -> Span:
+    return _internal("model", _named(names))
+
+
+def _internal(name: str, attributes: Mapping[str, Any]) -> Span:
+    kind = Span.SPAN_KIND_INTERNAL
+    return Span(name=name, kind=kind, flags=_KNOWN, attributes=_attributes(attributes))
 
 
 def _at(trace: Trace, seconds: float) -> int:
@@ -106,6 +122,13 @@ def _at(trace: Trace, seconds: float) -> int:
 
 def _model(served: Named) -> dict[str, Any]:
     return {"kindling.model": served.name, "kindling.version": served.version}
+def _names(served: Served | None) -> _Names | None:
+    # What is kept by them must not keep the model.
+    return (served.name, served.version) if served else None
+
+
+def _named(names: _Names) -> dict[str, Any]:
+    return {"kindling.model": names[0], "kindling.version": names[1]}
 
 
 def _attributes(values: Mapping[str, Any]) -> list[KeyValue]:
@@ -113,3 +136,6 @@ def _attributes(values: Mapping[str, Any]) -> list[KeyValue]:
         KeyValue(key=key, value=AnyValue(**{_KINDS[type(value)]: value}))
         for key, value in values.items()
     ]
+
+
+_BATCH = _internal("batch", {"kindling.rows": 0, "kindling.queue_seconds": 0.0})
