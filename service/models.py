@@ -23,17 +23,6 @@ class Named:
     name: str
     version: str
 
-
-@dataclass(frozen=True)
-class Served(Named):
-    """One version of a model. A request takes it once, and keeps it to its end."""
-
-    descriptor: Descriptor
-    # What the kind says: service.classifier.Classifier or service.text.TextGenerator.
-    runner: Any
-    # What came to it lately; None for a package without reference.json.
-    sketch: Sketch | None = None
-
     @cached_property
     def shown(self) -> str:
         """What a log line of JSON says of it, after other fields."""
@@ -44,6 +33,17 @@ class Served(Named):
         """The headers of the answers that it gives."""
         named = {b"x-model-name": self.name, b"x-model-version": self.version}
         return [(key, value.encode()) for key, value in named.items()]
+
+
+@dataclass(frozen=True)
+class Served(Named):
+    """One version of a model. A request takes it once, and keeps it to its end."""
+
+    descriptor: Descriptor
+    # What the kind says: service.classifier.Classifier or service.text.TextGenerator.
+    runner: Any
+    # What came to it lately; None for a package without reference.json.
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True)

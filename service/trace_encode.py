@@ -120,9 +120,7 @@ def _at(trace: Trace, seconds: float) -> int:
     return int(seconds * 1e9) + trace.offset
 
 
-def _model(served: Named) -> dict[str, Any]:
-    return {"kindling.model": served.name, "kindling.version": served.version}
-def _names(served: Served | None) -> _Names | None:
+def _names(served: Named | None) -> _Names | None:
     # What is kept by them must not keep the model.
     return (served.name, served.version) if served else None
 
