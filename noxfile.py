@@ -131,6 +131,12 @@ def bench_observability(session: nox.Session) -> None:
     _module(session, "dev", "kindling.bench_observability", *session.posargs)
 
 
+@nox.session(name="bench-serving", default=False)
+def bench_serving(session: nox.Session) -> None:
+    """The service beside other model servers at one core: requests/s, latencies, memory, curves."""
+    _module(session, "dev", "loadtests.bench_serving", *session.posargs)
+
+
 @nox.session(name="bench-scaling", default=False)
 def bench_scaling(session: nox.Session) -> None:
     """Time from a step of load to a new pod, beside its floor and beside a stock autoscaler."""

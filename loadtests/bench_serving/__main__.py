@@ -1,0 +1,133 @@
+"""``nox -s bench-serving``: our service beside other model servers, each at one core.
+
+Every server has the same model and the same core, and is asked by the same load from another core,
+in rounds, so that a slow minute of the machine slows all. Who is not asked is halted. Before it is
+measured, a server must answer 200 held-out rows as scikit-learn does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from kindling import environments, paths
+from kindling.errors import KindlingError
+from kindling.table import console as make_console
+from loadtests.bench_serving import models, page, rounds, terminal
+from loadtests.bench_serving.figures import judge
+from loadtests.bench_serving.page import Result
+from loadtests.bench_serving.peers import OURS, PEERS
+from loadtests.bench_serving.rounds import Effort
+
+_REPORT = paths.REPOSITORY / "report" / "bench-serving.html"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, write the page; the exit code is 1 if a limit is missed or one is absent."""
+    parser = argparse.ArgumentParser(prog="nox -s bench-serving --")
+    parser.add_argument("--rounds", type=_count, default=5, help="how often each is asked")
+    parser.add_argument("--seconds", type=_seconds, default=3.0, help="for how long each time")
+    parser.add_argument(
+        "--only", type=_names, default=list(PEERS), metavar="NAME,...",
+        help=f"beside which servers, of {', '.join(name for name in PEERS if name != OURS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", choices=models.NAMES, action="append", help="with which model; both if left out"
+    )
+    parser.add_argument("--report", type=Path, default=_REPORT, help="where the page is written")
+    arguments = parser.parse_args(argv)
+    try:
+        return _measure(arguments, make_console())
+    except (KindlingError, OSError) as error:
+        shown = error.for_people() if isinstance(error, KindlingError) else error
+        print(f"error: {shown}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _measure(arguments: argparse.Namespace, console: Console) -> int:
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise KindlingError(
+            "there is one core, and the load needs one of its own",
+            next_step="run it where there are two",
+        )
+    # What this process does is the load's business too.
+    os.sched_setaffinity(0, {cores[1]})
+    effort = Effort(arguments.rounds, arguments.seconds, cores[0], cores[1])
+    pythons, absent = _pythons(arguments.only, say)
+    results = []
+    for name in arguments.model or models.NAMES:
+        say(f"\n{models.TITLES[name]}: training, and starting {len(pythons)} servers in turn")
+        # Short, for the paths of sockets have a limit.
+        with tempfile.TemporaryDirectory(prefix="kb") as temporary:
+            folder = Path(temporary)
+            model = models.make(name, folder / "model")
+            measured = rounds.measure(model, pythons, folder, effort, say)
+        results.append(Result(name, measured, judge(measured)))
+    for result in results:
+        terminal.show(console, result.model, result.measured, result.limits)
+    for line in [*terminal.setups(list(pythons)), terminal.latency_words(), *absent]:
+        say(line)
+    told = f"{effort.rounds} rounds of {effort.seconds:g} s for each server and concurrency"
+    arguments.report.parent.mkdir(parents=True, exist_ok=True)
+    arguments.report.write_text(page.render(results, told))
+    say(f"curves: {arguments.report}")
+    missed = any(limit.held is False for result in results for limit in result.limits)
+    wrong = any(one.wrong for result in results for one in result.measured.values())
+    return 1 if missed or wrong or absent else 0
+
+
+def _pythons(names: Sequence[str], say: rounds.Say) -> tuple[dict[str, Path], list[str]]:
+    """The Python of each server, and a line for each whose environment cannot be had."""
+    found, absent = {OURS: Path(sys.executable)}, []
+    for name in names:
+        lock = PEERS[name].lock
+        if not lock:
+            continue
+        if not (environments.folder(lock) / "finished").exists():
+            say(f"installing requirements/{lock}.txt into {environments.folder(lock)}")
+        try:
+            found[name] = environments.ensure(lock)
+        except subprocess.CalledProcessError as error:
+            absent.append(f"not measured: {name}: it could not be installed")
+            say(f"{name} could not be installed:\n{error.stdout[-2000:]}")
+    return found, absent
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0.1 <= number <= 600:
+        raise argparse.ArgumentTypeError("from 0.1 to 600")
+    return number
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in PEERS]:
+        raise argparse.ArgumentTypeError(
+            f"no such server: {', '.join(unknown)}; there are {', '.join(PEERS)}"
+        )
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())
