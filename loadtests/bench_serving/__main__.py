@@ -8,6 +8,7 @@ measured, a server must answer 200 held-out rows as scikit-learn does.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write the page; the exit code is 1 if a limit is missed or one is absent."""
     parser = argparse.ArgumentParser(prog="nox -s bench-serving --")
     parser.add_argument("--rounds", type=_count, default=5, help="how often each is asked")
-    parser.add_argument("--seconds", type=_seconds, default=3.0, help="for how long each time")
+    parser.add_argument("--seconds", type=_seconds, default=2.5, help="for how long each time")
     parser.add_argument(
         "--only", type=_names, default=list(PEERS), metavar="NAME,...",
         help=f"beside which servers, of {', '.join(name for name in PEERS if name != OURS)}",
@@ -107,17 +108,16 @@ def _pythons(names: Sequence[str], say: rounds.Say) -> tuple[dict[str, Path], li
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"not a whole number of at least 1: {text}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0.1 <= number <= 600:
-        raise argparse.ArgumentTypeError("from 0.1 to 600")
-    return number
+    with contextlib.suppress(ValueError):
+        if 0.1 <= float(text) <= 600:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"not a number from 0.1 to 600: {text}")
 
 
 def _names(text: str) -> list[str]:

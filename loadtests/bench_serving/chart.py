@@ -12,8 +12,8 @@ from loadtests.bench_serving.peers import PEERS
 from loadtests.report import scales, words
 from loadtests.report.plot import spread
 
-_WIDTH, _HEIGHT = 560.0, 330.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 150.0, 12.0, 40.0
+_WIDTH, _HEIGHT = 590.0, 330.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 178.0, 12.0, 40.0
 _LABEL = 15.0
 LOOKS = {name: f"s{index}" for index, name in enumerate(PEERS, start=1)}
 
@@ -85,16 +85,10 @@ def _labels(ends: list[tuple[float, float, str, str]]) -> list[Markup]:
             '<path class="leader" d="M{x:.1f} {y:.1f}L{right:.1f} {at:.1f}"/>'
             '<text class="name {look}" x="{text:.1f}" y="{base:.1f}">{title}</text>'
         ).format(
-            x=x + 6,
-            y=y,
-            right=right,
-            at=place,
-            look=look,
-            text=right + 4,
-            base=place + 4,
-            name=name,
+            x=x + 6, y=y, right=right, at=place, look=look, text=right + 4, base=place + 4,
+            title=title,
         )
-        for place, (y, x, look, name) in zip(places, ends, strict=True)
+        for place, (y, x, look, title) in zip(places, ends, strict=True)
     ]  # fmt: skip
 
 

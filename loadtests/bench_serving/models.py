@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import joblib
-import mlflow.sklearn
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
@@ -65,14 +65,23 @@ def make(name: str, folder: Path) -> Model:
     made = Model(name, folder, held_out.pixels[:ROWS].tolist(), labels[:ROWS].tolist())
     _write_package(made, classifier, seen, float(np.mean(labels == held_out.labels)))
     joblib.dump(classifier, made.joblib)
+    _save_mlflow(classifier, made.mlflow)
+    return made
+
+
+def _save_mlflow(classifier: Any, folder: Path) -> None:
     # It warns of pickles, whoever made them; this one is ours.
     logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
-    mlflow.sklearn.save_model(
-        # Given, because MLflow would start a process to find them out.
-        classifier, made.mlflow, pip_requirements=["scikit-learn"],
-        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_PICKLE,
-    )  # fmt: skip
-    return made
+    with warnings.catch_warnings():
+        # Of a hint in its own code, at its first use.
+        warnings.simplefilter("ignore", UserWarning)
+        import mlflow.sklearn
+
+        mlflow.sklearn.save_model(
+            # Given, because MLflow would start a process to find them out.
+            classifier, folder, pip_requirements=["scikit-learn"],
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_PICKLE,
+        )  # fmt: skip
 
 
 def _classifier(name: str) -> Any:

@@ -175,7 +175,7 @@ PEERS = {
             lambda answer: answer["predictions"][0]["label"],
         ),
         Peer(
-            BARE, "FastAPI + ONNX Runtime", "a handler with uvloop and httptools, no features",
+            BARE, "bare handler", "FastAPI, uvloop, httptools, ONNX Runtime, and no features",
             "bench-bare", _app("bare_app.py"), _predict, lambda row: {"instances": [row]},
             lambda answer: answer["labels"][0],
         ),

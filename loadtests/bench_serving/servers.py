@@ -110,7 +110,7 @@ def family(pid: int) -> list[int]:
 def _spawn(start: Start, folder: Path, log: Path, core: int) -> subprocess.Popen[bytes]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     # What they keep for the user goes with all else that they write.
-    home = {"HOME": str(folder)}
+    home = {"HOME": str(folder), "ORT_DISABLE_TELEMETRY": "1"}
     variables = {**kept, **home, **dict.fromkeys(_THREADS, "1"), **start.variables}
     with log.open("wb") as out:
         return subprocess.Popen(
@@ -155,17 +155,18 @@ def _said_port(name: str, process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and all that it started."""
+    """End it and all that it started; the rest is not asked twice."""
+    # Once it has ended, those that it started are not its children any more.
     members = family(process.pid)
     _signal(members, signal.SIGCONT)
-    # Those that it started may not be its children any more once it has ended.
     process.terminate()
-    deadline = time.monotonic() + _END_SECONDS
-    while any(map(alive, members)) and time.monotonic() < deadline:
-        process.poll()
-        time.sleep(0.05)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
     _signal([pid for pid in members if alive(pid)], signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + _END_SECONDS
+    while any(map(alive, members)) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _signal(pids: Sequence[int], number: signal.Signals) -> None:

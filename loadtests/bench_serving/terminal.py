@@ -13,8 +13,7 @@ from loadtests.bench_serving.peers import OURS, PEERS
 from loadtests.report import words
 
 _BUSY_GENERATOR = 0.9
-COLUMNS = ("server", "requests at once", "requests/s", "ours / it", "p50", "p99", "memory",
-           "first answer")  # fmt: skip
+COLUMNS = ("server", "at once", "requests/s", "ours / it", "p50", "p99", "memory", "first answer")
 
 
 def show(
