@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--report", type=Path, default=_REPORT, help="where the page is written")
     arguments = parser.parse_args(argv)
+    # Whoever gives up by SIGTERM leaves no servers behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _measure(arguments, make_console())
     except (KindlingError, OSError) as error:

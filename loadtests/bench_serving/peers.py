@@ -113,7 +113,13 @@ def _mlflow(site: Site) -> Start:
     ]  # fmt: skip
     # What it starts is found on the path.
     path = f"{site.python.parent}{os.pathsep}{os.environ['PATH']}"
-    return Start([str(site.python), *words], {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    variables = {
+        "PATH": path,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # A line for each request is no part of what is compared.
+        "UVICORN_ACCESS_LOG": "false",
+    }
+    return Start([str(site.python), *words], variables)
 
 
 def _mlserver(site: Site) -> Start:
