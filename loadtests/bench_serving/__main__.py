@@ -27,6 +27,7 @@ from loadtests.bench_serving.figures import judge
 from loadtests.bench_serving.page import Result
 from loadtests.bench_serving.peers import OURS, PEERS
 from loadtests.bench_serving.rounds import Effort
+from loadtests.report import words
 
 _REPORT = paths.REPOSITORY / "report" / "bench-serving.html"
 
@@ -84,7 +85,7 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
         terminal.show(console, result.model, result.measured, result.limits)
     for line in [*terminal.setups(list(pythons)), terminal.latency_words(), *absent]:
         say(line)
-    told = f"{effort.rounds} rounds of {effort.seconds:g} s for each server and concurrency"
+    told = f"{words.count(effort.rounds, 'round')} of {effort.seconds:g} s for each server and load"
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
     arguments.report.write_text(page.render(results, told))
     say(f"curves: {arguments.report}")

@@ -311,6 +311,56 @@ def test_the_registry_has_what_the_service_asks_of_one(tmp_path: Path) -> None:
     assert (tmp_path / "model.onnx").read_bytes() == b"graph"
 
 
+_LASTING = """
+import http.server, json, sys
+port, most = map(int, sys.argv[1:])
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    answered = 0
+    def do_POST(self):
+        row = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["row"]
+        Handler.answered += 1
+        body = json.dumps({"label": row[0]}).encode()
+        self.send_response(200 if Handler.answered <= most else 500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+def lasting(most: int) -> Peer:
+    """Answers ``most`` requests."""
+    words = [sys.executable, "-c", _LASTING]
+    return replace(LOOKUP, start=lambda site: Start([*words, str(site.port), str(most)], {}))
+
+
+def test_who_fails_under_load_is_told_and_the_others_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "model.json").write_text('{"name": "logistic"}')
+    peers = {OURS: lasting(10**9), "bare": lasting(10**9), "ray": lasting(12)}
+    monkeypatch.setattr(rounds, "PEERS", peers)
+    monkeypatch.setattr(rounds, "_WARMUP_SECONDS", 0.05)
+    model = Model("logistic", tmp_path, [[0], [1], [2]], [0, 1, 2])
+    said: list[str] = []
+    found = rounds.measure(
+        model, dict.fromkeys(peers, Path(sys.executable)), tmp_path / "run",
+        replace(EFFORT, rounds=2), said.append,
+    )  # fmt: skip
+    assert {one.name: one.ranked for one in found.values()} == {
+        OURS: True, "bare": True, "ray": False,
+    }  # fmt: skip
+    for name in (OURS, "bare"):
+        assert {c: len(turns) for c, turns in found[name].turns.items()} == {1: 2, 16: 2, 64: 2}
+        assert found[name].memory > 5
+        assert 0 < found[name].first_answer < servers._START_SECONDS
+    assert found["ray"].wrong.startswith("not 200: b'HTTP/1.1 500")
+    assert sum(line.startswith("ray is not ranked: not 200") for line in said) == 1
+
+
 _PARENT = """
 import http.server, subprocess, sys
 sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
