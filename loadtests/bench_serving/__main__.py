@@ -62,15 +62,10 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
     def say(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise KindlingError(
-            "there is one core, and the load needs one of its own",
-            next_step="run it where there are two",
-        )
+    server_core, load_core = _cores()
     # What this process does is the load's business too.
-    os.sched_setaffinity(0, {cores[1]})
-    effort = Effort(arguments.rounds, arguments.seconds, cores[0], cores[1])
+    os.sched_setaffinity(0, {load_core})
+    effort = Effort(arguments.rounds, arguments.seconds, server_core, load_core)
     pythons, absent = _pythons(arguments.only, say)
     results = []
     for name in arguments.model or models.NAMES:
@@ -87,11 +82,28 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
         say(line)
     told = f"{words.count(effort.rounds, 'round')} of {effort.seconds:g} s for each server and load"
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
-    arguments.report.write_text(page.render(results, told))
+    arguments.report.write_text(page.render(results, told, absent))
     say(f"curves: {arguments.report}")
     missed = any(limit.held is False for result in results for limit in result.limits)
     wrong = any(one.wrong for result in results for one in result.measured.values())
     return 1 if missed or wrong or absent else 0
+
+
+def _cores() -> tuple[int, int]:
+    """One for the servers and one for the load, not halves of the same if it can be helped."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        raise KindlingError(
+            "there is one core, and the load needs one of its own",
+            next_step="run it where there are two",
+        )
+    topology = Path(f"/sys/devices/system/cpu/cpu{first}/topology")
+    halves: set[int] = set()
+    with contextlib.suppress(OSError):
+        for part in (topology / "thread_siblings_list").read_text().split(","):
+            low, _, high = part.strip().partition("-")
+            halves |= set(range(int(low), int(high or low) + 1))
+    return first, next((core for core in others if core not in halves), others[0])
 
 
 def _pythons(names: Sequence[str], say: rounds.Say) -> tuple[dict[str, Path], list[str]]:

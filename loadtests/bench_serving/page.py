@@ -28,8 +28,8 @@ class Result:
     limits: Sequence[Limit]
 
 
-def render(results: Sequence[Result], effort: str) -> str:
-    """The page; ``effort`` says how much was measured."""
+def render(results: Sequence[Result], effort: str, absent: Sequence[str]) -> str:
+    """The page; ``effort`` says how much was measured, ``absent`` who is missing."""
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -40,6 +40,7 @@ def render(results: Sequence[Result], effort: str) -> str:
         own=Markup((_HERE / "page.css").read_text()),  # noqa: S704
         when=words.moment(time.time()),
         effort=effort,
+        absent=absent,
         latencies=terminal.latency_words(),
         columns=terminal.COLUMNS,
         looks={True: "passed", False: "failed", None: "skipped"},

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -16,12 +16,11 @@ from pathlib import Path
 
 from kindling import paths
 from kindling.errors import KindlingError
-from kindling.processes import alive, parent_of
+from loadtests.bench_serving import family
 from loadtests.bench_serving.models import Model
 from loadtests.bench_serving.peers import Peer, Site, Start
 
 _START_SECONDS = 120.0
-_END_SECONDS = 10.0
 # One thread for each server's arithmetic, whichever library does it.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -38,14 +37,14 @@ class Server:
 
     def pause(self) -> None:
         """Halt all its processes, so that it takes nothing from another's turn."""
-        _signal(family(self.pid), signal.SIGSTOP)
+        family.tell(family.members(self.pid), signal.SIGSTOP)
 
     def resume(self) -> None:
-        _signal(family(self.pid), signal.SIGCONT)
+        family.tell(family.members(self.pid), signal.SIGCONT)
 
     def memory(self) -> float:
         """MB of all its processes; what several of them share counts once (PSS)."""
-        return sum(map(_proportional_kib, family(self.pid))) * 1024 / 1e6
+        return family.memory(family.members(self.pid)) / 1e6
 
 
 @contextmanager
@@ -56,14 +55,14 @@ def running(
     folder.mkdir(parents=True)
     port, *spare = _free_ports(3)
     site = Site(model, port, folder, python, (spare[0], spare[1]), helpers.registry, helpers.traces)
-    log = folder / "log"
+    log, start = folder / "log", peer.start(site)
     began = time.monotonic()
-    process = _spawn(peer.start(site), folder, log, core)
+    process = _spawn(start, folder, log, core)
     try:
         _first_answer(peer, model, port, process, log)
         yield Server(peer, model, port, process.pid, time.monotonic() - began)
     finally:
-        _end(process)
+        family.end(process)
 
 
 @dataclass(frozen=True)
@@ -89,22 +88,9 @@ def helpers(model: Model, python: Path, folder: Path, core: int) -> Iterator[Hel
             log = folder / f"{name}.log"
             start = Start(words, {"PYTHONPATH": str(paths.REPOSITORY)})
             process = _spawn(start, folder, log, core)
-            stack.callback(_end, process)
+            stack.callback(family.end, process)
             ports[name] = _said_port(name, process, log)
         yield Helpers(**ports)
-
-
-def family(pid: int) -> list[int]:
-    """``pid`` and all that it and its children started, itself first."""
-    parents = {
-        int(entry.name): parent_of(int(entry.name))
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-    }
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
 
 
 def _spawn(start: Start, folder: Path, log: Path, core: int) -> subprocess.Popen[bytes]:
@@ -123,7 +109,7 @@ def _spawn(start: Start, folder: Path, log: Path, core: int) -> subprocess.Popen
 def _first_answer(
     peer: Peer, model: Model, port: int, process: subprocess.Popen[bytes], log: Path
 ) -> None:
-    """Ask until the answer is there."""
+    """Ask until the right answer is there. Raises KindlingError if another comes, or none."""
     deadline, body, said = time.monotonic() + _START_SECONDS, peer.request(model.rows[0]), ""
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -135,11 +121,12 @@ def _first_answer(
                     "POST", peer.path(model), body, {"Content-Type": "application/json"}
                 )
                 response = connection.getresponse()
-                said = f"{response.status}: {response.read().decode(errors='replace')[:300]}"
-                if response.status == 200:
+                answer = response.read().decode(errors="replace")
+                said = f"{response.status}: {answer[:300]}"
+                if response.status == 200 and peer.read(answer) == model.labels[0]:
                     return
-                # 404 may pass: some listen before they have their model.
-                if 400 <= response.status < 500 and response.status != 404:
+                # 404 and 5xx may pass: some listen before they have their model.
+                if response.status < 500 and response.status != 404:
                     raise KindlingError(f"it answers {said}")
         time.sleep(0.02)
     raise KindlingError(f"no answer within {_START_SECONDS:g} s; {said} {_tail(log)}")
@@ -152,35 +139,6 @@ def _said_port(name: str, process: subprocess.Popen[bytes], log: Path) -> int:
             return int(said)
         time.sleep(0.05)
     raise KindlingError(f"the benchmark's {name} did not start: {_tail(log)}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and all that it started; the rest is not asked twice."""
-    # Once it has ended, those that it started are not its children any more.
-    members = family(process.pid)
-    _signal(members, signal.SIGCONT)
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_END_SECONDS)
-    _signal([pid for pid in members if alive(pid)], signal.SIGKILL)
-    process.wait()
-    deadline = time.monotonic() + _END_SECONDS
-    while any(map(alive, members)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-def _signal(pids: Sequence[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def _proportional_kib(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def _free_ports(many: int) -> list[int]:

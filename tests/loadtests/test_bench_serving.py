@@ -26,6 +26,7 @@ from kindling.processes import alive
 from loadtests.bench_serving import __main__ as command
 from loadtests.bench_serving import (
     chart,
+    family,
     models,
     page,
     registry,
@@ -172,8 +173,10 @@ def test_the_page_needs_nothing_from_elsewhere_and_takes_nothing_as_markup() -> 
     found = page.render(
         [Result("logistic", measured, judge(measured)), Result("forest", missed, judge(missed))],
         "3 rounds",
+        ["not measured: bentoml"],
     )
     assert "<script" not in found
+    assert "not measured: bentoml" in found
     assert "&lt;script&gt;alert(1)" in found
     assert not re.search(r"(?:src|href|url\()\W*(?:https?:)?//", found)
     assert found.count("<svg") == 4
@@ -341,7 +344,7 @@ def test_who_fails_under_load_is_told_and_the_others_are_measured(
 ) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "model.json").write_text('{"name": "logistic"}')
-    peers = {OURS: lasting(10**9), "bare": lasting(10**9), "ray": lasting(12)}
+    peers = {OURS: lasting(10**9), "ray": lasting(12)}
     monkeypatch.setattr(rounds, "PEERS", peers)
     monkeypatch.setattr(rounds, "_WARMUP_SECONDS", 0.05)
     model = Model("logistic", tmp_path, [[0], [1], [2]], [0, 1, 2])
@@ -350,13 +353,10 @@ def test_who_fails_under_load_is_told_and_the_others_are_measured(
         model, dict.fromkeys(peers, Path(sys.executable)), tmp_path / "run",
         replace(EFFORT, rounds=2), said.append,
     )  # fmt: skip
-    assert {one.name: one.ranked for one in found.values()} == {
-        OURS: True, "bare": True, "ray": False,
-    }  # fmt: skip
-    for name in (OURS, "bare"):
-        assert {c: len(turns) for c, turns in found[name].turns.items()} == {1: 2, 16: 2, 64: 2}
-        assert found[name].memory > 5
-        assert 0 < found[name].first_answer < servers._START_SECONDS
+    assert {one.name: one.ranked for one in found.values()} == {OURS: True, "ray": False}
+    assert {c: len(turns) for c, turns in found[OURS].turns.items()} == {1: 2, 16: 2, 64: 2}
+    assert found[OURS].memory > 5
+    assert 0 < found[OURS].first_answer < servers._START_SECONDS
     assert found["ray"].wrong.startswith("not 200: b'HTTP/1.1 500")
     assert sum(line.startswith("ray is not ranked: not 200") for line in said) == 1
 
@@ -368,9 +368,9 @@ child = subprocess.Popen(sleep, start_new_session=True)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.send_response({status})
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Length", "12")
         self.end_headers()
-        self.wfile.write(b"{{}}")
+        self.wfile.write(b'{{"label": 5}}')
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
@@ -387,7 +387,7 @@ def test_a_server_is_halted_and_ended_with_all_that_it_started(tmp_path: Path) -
     with servers.running(
         parent(), model, Path(sys.executable), tmp_path / "it", 0, NO_HELPERS
     ) as server:
-        members = servers.family(server.pid)
+        members = family.members(server.pid)
         assert len(members) == 2
         assert {os.sched_getaffinity(pid) == {0} for pid in members} == {True}
         assert server.memory() > 5
@@ -399,12 +399,17 @@ def test_a_server_is_halted_and_ended_with_all_that_it_started(tmp_path: Path) -
     assert not any(map(alive, members))
 
 
-def test_a_server_that_refuses_is_not_waited_for(tmp_path: Path) -> None:
-    model = Model("logistic", tmp_path, [[0]], [5])
+@pytest.mark.parametrize(("status", "label"), [(422, 5), (200, 6)])
+def test_a_server_that_refuses_or_errs_is_not_waited_for(
+    status: int, label: int, tmp_path: Path
+) -> None:
+    model = Model("logistic", tmp_path, [[0]], [label])
     began = time.monotonic()
     with (
-        pytest.raises(KindlingError, match="it answers 422"),
-        servers.running(parent(422), model, Path(sys.executable), tmp_path / "it", 0, NO_HELPERS),
+        pytest.raises(KindlingError, match=f"it answers {status}"),
+        servers.running(
+            parent(status), model, Path(sys.executable), tmp_path / "it", 0, NO_HELPERS
+        ),
     ):
         pass
     assert time.monotonic() - began < servers._START_SECONDS / 2
