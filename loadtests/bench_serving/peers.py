@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -88,6 +89,16 @@ def _ours(site: Site) -> Start:
     return Start(
         [str(site.python), "-m", "service"], variables | {"PYTHONPATH": str(paths.REPOSITORY)}
     )
+
+
+def _compiled(folder: Path) -> Path:
+    """A folder with the service's code and its bytecode, as its image has it."""
+    shutil.copytree(
+        paths.REPOSITORY / "service", folder / "service",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )  # fmt: skip
+    compileall.compile_dir(folder, quiet=2)
+    return folder
 
 
 def _keep_copy(model: Model, cache: Path) -> None:
