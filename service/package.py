@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from service.errors import ModelInvalidError
+from service.package_tabular import TabularPart
 
-Kind = Literal["classifier", "text-generator"]
+Kind = Literal["classifier", "text-generator", "tabular"]
 
 DESCRIPTOR_FILE = "model.json"
 GRAPH_FILE = "model.onnx"
@@ -18,10 +27,12 @@ REFERENCE_FILE = "reference.json"
 FILES: dict[Kind, frozenset[str]] = {
     "classifier": frozenset({DESCRIPTOR_FILE, GRAPH_FILE}),
     "text-generator": frozenset({DESCRIPTOR_FILE, GRAPH_FILE, TOKENIZER_FILE}),
+    "tabular": frozenset({DESCRIPTOR_FILE, GRAPH_FILE}),
 }
 # A package may have them and need not.
 OPTIONAL_FILES = frozenset({REFERENCE_FILE})
-MAX_DESCRIPTOR_BYTES = 65_536
+# A table of a thousand columns, or some ten thousand classes.
+MAX_DESCRIPTOR_BYTES = 262_144
 MAX_REFERENCE_BYTES = 1_048_576
 
 # Names become folders, headers and labels.
@@ -52,21 +63,35 @@ class TextPart(BaseModel):
 
 
 class Descriptor(BaseModel):
-    """model.json; keys that it does not know are left alone."""
+    """model.json; keys that it does not know are left alone.
+
+    A table's model is somebody else's: nobody here knows its accuracy.
+    """
 
     model_config = _STRICT
 
     format: Literal[1]
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
     kind: Kind
-    accuracy: float = Field(ge=0, le=1, allow_inf_nan=False)
+    accuracy: float | None = Field(
+        default=None, ge=0, le=1, allow_inf_nan=False, validate_default=True
+    )
     classifier: ClassifierPart | None = None
     text: TextPart | None = None
+    tabular: TabularPart | None = None
+
+    @field_validator("accuracy")
+    @classmethod
+    def _measured(cls, accuracy: float | None, known: ValidationInfo) -> float | None:
+        if (accuracy is None) != (known.data.get("kind") == "tabular"):
+            raise ValueError("every model says its accuracy, but for a table's")
+        return accuracy
 
     @model_validator(mode="after")
     def _one_part(self) -> Self:
-        parts = (self.classifier is not None, self.text is not None)
-        if parts != (self.kind == "classifier", self.kind == "text-generator"):
+        parts = (self.classifier, self.text, self.tabular)
+        kinds = ("classifier", "text-generator", "tabular")
+        if [part is not None for part in parts] != [self.kind == kind for kind in kinds]:
             raise ValueError("the part and the kind do not match")
         return self
 

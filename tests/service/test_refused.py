@@ -144,7 +144,7 @@ CORPUS = {
     ),
     "too large": graph(b"\0" * 70_000, "more than 65536 bytes"),
     "too large descriptor": Bad(
-        "more than 65536 bytes", GOOD | {"model.json": b" " * 65_537 + GOOD["model.json"]}
+        "more than 262144 bytes", GOOD | {"model.json": b" " * 262_145 + GOOD["model.json"]}
     ),
     "descriptor is no JSON": Bad("model.json is not valid", GOOD | {"model.json": b"{"}),
     "descriptor is a list": Bad("model.json is not valid", GOOD | {"model.json": b"[]"}),
