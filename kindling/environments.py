@@ -1,6 +1,7 @@
 """Python environments of the commands, one for each lock file; standard library only.
 
-``requirements/NAME.txt`` describes the environment NAME. Environments live in the user's cache and
+``requirements/NAME.txt`` describes the environment NAME, or ``images/NAME/requirements.txt`` one
+with what an image has. Environments live in the user's cache and
 are shared by every checkout with the same lock file.
 """
 
@@ -64,4 +65,5 @@ def variables() -> dict[str, str]:
 
 
 def _lock_file(name: str) -> Path:
-    return paths.REPOSITORY / "requirements" / f"{name}.txt"
+    own = paths.REPOSITORY / "requirements" / f"{name}.txt"
+    return own if own.exists() else paths.REPOSITORY / "images" / name / "requirements.txt"

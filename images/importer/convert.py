@@ -1,0 +1,145 @@
+"""From an estimator to an ONNX graph whose outputs are those of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import pandas as pd
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import (
+    BooleanTensorType,
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn.base import is_classifier
+
+from importer.answers import Output
+from importer.columns import FLOATS, Column
+
+# What onnxruntime and skl2onnx both know well.
+OPSET = {"": 18, "ai.onnx.ml": 3}
+Precision = Literal["double", "float"]
+_NUMBERS = {"double": (DoubleTensorType, np.float64), "float": (FloatTensorType, np.float32)}
+_TENSORS = {
+    "boolean": TensorProto.BOOL, "long": TensorProto.INT64, "float": TensorProto.FLOAT,
+    "double": TensorProto.DOUBLE, "string": TensorProto.STRING,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a graph takes its columns; ``whole``: whether integers are floats too."""
+
+    graph_input: Literal["matrix", "columns"]
+    precision: Precision
+    floats: bool = True
+
+    def feed(self, given: Any, columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
+        """What the graph is given for a table or a matrix."""
+        number = _NUMBERS[self.precision][1]
+        if self.graph_input == "matrix":
+            values = given.to_numpy(number) if isinstance(given, pd.DataFrame) else given
+            return {"columns": np.asarray(values, number)}
+        return {c.name: self._column(given[c.name], c, number)[:, None] for c in columns}
+
+    def types(self, columns: Sequence[Column]) -> list[tuple[str, Any]]:
+        """The graph's inputs in the words of skl2onnx."""
+        number = _NUMBERS[self.precision][0]
+        if self.graph_input == "matrix":
+            return [("columns", number([None, len(columns)]))]
+        return [(c.name, self._type(c, number)([None, 1])) for c in columns]
+
+    def _type(self, column: Column, number: Any) -> Any:
+        if column.type == "string":
+            return StringTensorType
+        if column.type in FLOATS or self.floats:
+            return number
+        return BooleanTensorType if column.type == "boolean" else Int64TensorType
+
+    def _column(self, values: Any, column: Column, number: Any) -> NDArray[Any]:
+        if column.type == "string":
+            return np.array([str(one) for one in values], object)
+        kind = {BooleanTensorType: np.bool_, Int64TensorType: np.int64}.get(
+            self._type(column, None), number
+        )
+        return np.asarray(values).astype(kind)
+
+
+def layouts(columns: Sequence[Column], tensor: str) -> Iterator[Layout]:
+    """Those worth a try, the most exact ones first."""
+    numbers = all(column.type != "string" for column in columns)
+    both: tuple[Precision, Precision] = ("double", "float")
+    if numbers:
+        yield from (Layout("matrix", precision) for precision in both)
+    if tensor:
+        return
+    for precision in both:
+        yield Layout("columns", precision, floats=False)
+        yield Layout("columns", precision)
+
+
+def convert(
+    model: Any, layout: Layout, columns: Sequence[Column], outputs: Sequence[Output]
+) -> onnx.ModelProto:
+    """The graph. Raises whatever the converters raise."""
+    options = {id(model): {"zipmap": False}} if is_classifier(model) else None
+    graph: onnx.ModelProto = convert_sklearn(
+        model, initial_types=layout.types(columns), target_opset=OPSET, options=options
+    )
+    _finish(graph.graph, outputs)
+    onnx.checker.check_model(graph)
+    return graph
+
+
+def _finish(graph: onnx.GraphProto, outputs: Sequence[Output]) -> None:
+    """Give the graph the outputs of the package: their names, types, shapes and order."""
+    made = list(graph.output)
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    taken |= {one.name for one in (*graph.input, *graph.initializer)}
+    del graph.output[:]
+    for place, output in enumerate(outputs):
+        source = made[0].name
+        if place:
+            source = _probabilities(graph, made[1], place - 1, many=len(outputs) > 2)
+        name = output.name
+        while name in taken:
+            name += "_"
+        # An own name for what skl2onnx called as the package does.
+        taken.add(name)
+        shape = _constant(graph, f"kindling_shape_{place}", [-1, output.size])
+        kind = _TENSORS[output.type]
+        _node(graph, "Cast", [source], f"kindling_cast_{place}", to=kind)
+        _node(graph, "Reshape", [f"kindling_cast_{place}", shape], name)
+        graph.output.append(helper.make_tensor_value_info(name, kind, [None, output.size]))
+
+
+def _probabilities(
+    graph: onnx.GraphProto, made: onnx.ValueInfoProto, target: int, *, many: bool
+) -> str:
+    """The tensor of one target's probabilities."""
+    if not many:
+        return made.name
+    name = f"kindling_target_{target}"
+    index = _constant(graph, f"kindling_index_{target}", target)
+    if made.type.HasField("sequence_type"):
+        _node(graph, "SequenceAt", [made.name, index], name)
+    else:
+        _node(graph, "Gather", [made.name, index], name, axis=0)
+    return name
+
+
+def _constant(graph: onnx.GraphProto, name: str, value: Any) -> str:
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.int64), name))
+    return name
+
+
+def _node(graph: onnx.GraphProto, kind: str, inputs: list[str], out: str, **more: Any) -> None:
+    graph.node.append(helper.make_node(kind, inputs, [out], name=out, **more))

@@ -1,0 +1,130 @@
+"""The whole way: read, convert, prove, describe."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from importer import rows
+from importer.answers import answer, as_estimator, outputs_of
+from importer.columns import FLOATS, table, values
+from importer.convert import Layout, convert, layouts
+from importer.errors import RefusedError
+from importer.failures import explain
+from importer.parity import TOLERANCE, Parity, compare, open_graph
+from importer.source import Source, read
+
+_NAN_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A graph that says what the model says."""
+
+    layout: Layout
+    content: bytes
+    session: ort.InferenceSession
+    parity: Parity
+
+
+def run(folder: Path, out: Path, name: str) -> dict[str, Any]:
+    """Write ``model.onnx`` and ``model.json`` to ``out``; returns the figures.
+
+    Raises RefusedError, and then writes nothing.
+    """
+    source = read(folder)
+    model = as_estimator(source.model)
+    if not hasattr(model, "predict"):
+        raise RefusedError(
+            f"a {type(source.model).__name__} has no predict",
+            "log the whole pipeline, with the model that predicts as its last step",
+        )
+    given = rows.random_rows(source, model.predict)
+    example = rows.example(source)
+    tried = [(one, answer(model, one)) for one in (given, example) if one is not None]
+    outputs = outputs_of(model, tried[0][1])
+    proven = _prove(source, model, outputs, tried)
+    optional = _optional(source, model, proven)
+    described = {
+        "format": 1,
+        "name": name,
+        "kind": "tabular",
+        "tabular": {
+            "inputs": [
+                {"name": column.name, "type": column.type, "optional": column.name in optional}
+                for column in source.columns
+            ],
+            "outputs": [
+                {k: v for k, v in dataclasses.asdict(one).items() if v is not None}
+                for one in outputs
+            ],
+            "graph_input": proven.layout.graph_input,
+            "tensor": bool(source.tensor),
+        },
+    }
+    (out / "model.onnx").write_bytes(proven.content)
+    (out / "model.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+    return {
+        "flavor": source.flavor, "library": source.library, "model": type(source.model).__name__,
+        "precision": proven.layout.precision, "rows": len(given),
+        "example_rows": 0 if example is None else len(example),
+        "largest_difference": proven.parity.largest, "disagreements": proven.parity.labels,
+        "ties": proven.parity.ties, "tolerance": TOLERANCE,
+    }  # fmt: skip
+
+
+def _prove(source: Source, model: Any, outputs: Any, tried: Any) -> Proven:
+    """The first layout whose graph agrees on all rows that were tried. Raises RefusedError."""
+    failed: list[Exception] = []
+    nearest: Parity | None = None
+    for layout in layouts(source.columns, source.tensor):
+        try:
+            content = convert(model, layout, source.columns, outputs).SerializeToString()
+            session = open_graph(content)
+            parity = Parity(0, 0.0, 0, 0)
+            for given, said in tried:
+                parity += compare(session, layout.feed(given, source.columns), said)
+        except Exception as error:
+            failed.append(error)
+            continue
+        if parity.holds:
+            return Proven(layout, content, session, parity)
+        if nearest is None or (parity.labels, parity.largest) < (nearest.labels, nearest.largest):
+            nearest = parity
+    if nearest is not None:
+        raise RefusedError(
+            f"its ONNX graph does not say what it says: of {nearest.rows} rows {nearest.labels}"
+            f" labels differ, numbers by up to {nearest.largest:.3g} (at most {TOLERANCE:g})",
+            "nothing is registered; another estimator, or fewer steps, may convert exactly",
+        )
+    raise explain(failed)
+
+
+def _optional(source: Source, model: Any, proven: Proven) -> set[str]:
+    """Columns of floats that may be missing: the model takes NaN, and the graph says the same."""
+    columns = [place for place, column in enumerate(source.columns) if column.type in FLOATS]
+    found = {place for place in columns if _agree_on_nan(source, model, proven, {place})}
+    if len(found) > 1 and not _agree_on_nan(source, model, proven, found):
+        return set()
+    return {source.columns[place].name for place in found}
+
+
+def _agree_on_nan(source: Source, model: Any, proven: Proven, places: set[int]) -> bool:
+    given = rows.random_rows(source, model.predict, _NAN_ROWS)
+    random = np.random.default_rng(rows.SEED)
+    drawn = values(given, source.columns)
+    for place in places:
+        drawn[place] = np.where(random.random(len(drawn[place])) < 0.5, np.nan, drawn[place])
+    missing = table(source.columns, drawn, source.tensor)
+    try:
+        said = answer(model, missing)
+        feed = proven.layout.feed(missing, source.columns)
+        return compare(proven.session, feed, said).holds
+    except Exception:
+        return False

@@ -1,0 +1,285 @@
+"""Models as their owners log them, with 1,000 rows of their kind and what they make of those.
+
+``python made_models.py OUT [NAME ...]`` in the environment of the importer's image writes
+``OUT/NAME/model``, an MLflow model, and ``OUT/NAME/truth.json``: ``rows``, ``predict`` and, of
+classifiers, ``predict_proba``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import mlflow
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+from mlflow.models import infer_signature
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+
+ROWS, TRAINING = 1000, 600
+NUMBERS = ["age", "income", "children"]
+
+
+def people(rows: int, seed: int, *, missing: bool = True) -> pd.DataFrame:
+    """A table of mixed types; some incomes are missing."""
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame({
+        "age": random.uniform(18, 90, rows),
+        "income": random.lognormal(10, 1, rows),
+        "children": random.integers(0, 5, rows),
+        "city": random.choice(["Bonn", "Köln", "Ulm am Main"], rows),
+    })  # fmt: skip
+    if missing:
+        table.loc[::17, "income"] = np.nan
+    return table
+
+
+def numbers(rows: int, seed: int, columns: int = 5) -> pd.DataFrame:
+    """A table of doubles, whose names are not all words."""
+    random = np.random.default_rng(seed)
+    names = ["x", "the second", "x.3", "größe", "5", *(f"more_{k}" for k in range(columns))]
+    return pd.DataFrame(random.normal(0, 10, (rows, columns)), columns=names[:columns])
+
+
+def answers(table: Any) -> Any:
+    """Labels for people: yes, no or maybe."""
+    young = table.age + table.children * 5 > 60
+    return np.where(young, "yes", np.where(table.city == "Bonn", "maybe", "no"))
+
+
+def encode(*, missing: bool = True) -> Any:
+    """What people's columns go through before a model."""
+    steps = [*([SimpleImputer()] if missing else []), StandardScaler()]
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    return ColumnTransformer([("n", make_pipeline(*steps), NUMBERS), ("c", encoder, ["city"])])
+
+
+def pipeline() -> Any:
+    model = make_pipeline(encode(), LogisticRegression(max_iter=500))
+    return mlflow.sklearn, model, people, answers, {"serialization_format": "cloudpickle"}
+
+
+def forest() -> Any:
+    def rows(count: int, seed: int) -> Any:
+        return numbers(count, seed).to_numpy()
+
+    def labels(table: Any) -> Any:
+        return (table[:, 0] > 0).astype(int) + (table[:, 1] > 5)
+
+    return mlflow.sklearn, RandomForestClassifier(20, random_state=0), rows, labels, PICKLE
+
+
+def multi_regressor() -> Any:
+    return mlflow.sklearn, MultiOutputRegressor(Ridge()), numbers, two, PICKLE
+
+
+def multi_linear() -> Any:
+    return mlflow.sklearn, make_pipeline(StandardScaler(), LinearRegression()), numbers, two, PICKLE
+
+
+def multi_classifier() -> Any:
+    def labels(table: Any) -> Any:
+        return np.c_[table.x > 0, table.x + table["x.3"] > 5].astype(int)
+
+    model = MultiOutputClassifier(LogisticRegression())
+    return mlflow.sklearn, model, numbers, labels, PICKLE
+
+
+def two(table: Any) -> Any:
+    """Two numbers for each row."""
+    return np.c_[table.x * 2 + 1, table["the second"] - table["5"]]
+
+
+def one(table: Any) -> Any:
+    """A number for each row."""
+    return table.x * 2 + np.abs(table["the second"]) * table["x.3"]
+
+
+def two_classes(table: Any) -> Any:
+    return (one(table) > 0).astype(int)
+
+
+def three_classes(table: Any) -> Any:
+    return np.digitize(one(table), [-40, 40])
+
+
+def xgboost_classifier() -> Any:
+    return mlflow.xgboost, xgb.XGBClassifier(n_estimators=30), numbers, three_classes, {}
+
+
+def xgboost_binary() -> Any:
+    return mlflow.xgboost, xgb.XGBClassifier(n_estimators=30), numbers, two_classes, {}
+
+
+def xgboost_regressor() -> Any:
+    return mlflow.xgboost, xgb.XGBRegressor(n_estimators=30), numbers, one, {}
+
+
+class Native:
+    """A booster of XGBoost or LightGBM with the methods of scikit-learn."""
+
+    def __init__(self, library: Any, params: dict[str, Any]) -> None:
+        self.library, self.params = library, params
+
+    def fit(self, table: Any, labels: Any) -> None:
+        data = self.library.DMatrix if self.library is xgb else self.library.Dataset
+        self.booster = self.library.train(self.params, data(table, label=labels), 20)
+
+    def predict(self, table: Any) -> Any:
+        return self.booster.predict(xgb.DMatrix(table) if self.library is xgb else table)
+
+
+def xgboost_native() -> Any:
+    params = {"objective": "multi:softprob", "num_class": 3}
+    return mlflow.xgboost, Native(xgb, params), numbers, three_classes, {}
+
+
+def xgboost_native_binary() -> Any:
+    return mlflow.xgboost, Native(xgb, {"objective": "binary:logistic"}), numbers, two_classes, {}
+
+
+def xgboost_native_softmax() -> Any:
+    params = {"objective": "multi:softmax", "num_class": 3}
+    return mlflow.xgboost, Native(xgb, params), numbers, three_classes, {}
+
+
+def lightgbm_regressor() -> Any:
+    return mlflow.lightgbm, lgb.LGBMRegressor(verbose=-1), numbers, one, {}
+
+
+def lightgbm_classifier() -> Any:
+    def labels(table: Any) -> Any:
+        return np.array(["low", "middle", "high"])[three_classes(table)]
+
+    return mlflow.lightgbm, lgb.LGBMClassifier(verbose=-1), numbers, labels, {}
+
+
+def lightgbm_binary() -> Any:
+    return mlflow.lightgbm, lgb.LGBMClassifier(verbose=-1), numbers, two_classes, {}
+
+
+def lightgbm_native() -> Any:
+    params = {"objective": "binary", "verbose": -1}
+    return mlflow.lightgbm, Native(lgb, params), numbers, two_classes, {}
+
+
+def lightgbm_missing() -> Any:
+    def rows(count: int, seed: int) -> Any:
+        table = people(count, seed)
+        return table[NUMBERS]
+
+    return mlflow.lightgbm, lgb.LGBMRegressor(verbose=-1), rows, lambda t: t.age * 3, {}
+
+
+def boosted_pipeline() -> Any:
+    model = make_pipeline(encode(missing=False), xgb.XGBClassifier(n_estimators=20))
+
+    def rows(count: int, seed: int) -> Any:
+        return people(count, seed, missing=False)
+
+    def labels(table: Any) -> Any:
+        return (answers(table) == "yes").astype(int)
+
+    return mlflow.sklearn, model, rows, labels, PICKLE
+
+
+def light_pipeline() -> Any:
+    model = make_pipeline(encode(), lgb.LGBMRegressor(verbose=-1))
+    return mlflow.sklearn, model, people, lambda table: table.age * table.children, PICKLE
+
+
+def ordinal_forest() -> Any:
+    encoder = ColumnTransformer([("c", OrdinalEncoder(), ["city"])], remainder="passthrough")
+    model = make_pipeline(encoder, RandomForestRegressor(20, random_state=0))
+
+    def rows(count: int, seed: int) -> Any:
+        return people(count, seed, missing=False)
+
+    return mlflow.sklearn, model, rows, lambda table: table.age + table.children, PICKLE
+
+
+def histogram() -> Any:
+    model = HistGradientBoostingClassifier(max_iter=20)
+    return mlflow.sklearn, model, numbers, two_classes, PICKLE
+
+
+def gradient() -> Any:
+    model = GradientBoostingClassifier(n_estimators=20)
+    return mlflow.sklearn, model, numbers, two_classes, PICKLE
+
+
+def no_probabilities() -> Any:
+    model = make_pipeline(StandardScaler(), LinearSVC())
+    return mlflow.sklearn, model, numbers, two_classes, PICKLE
+
+
+def neighbours() -> Any:
+    return mlflow.sklearn, KNeighborsRegressor(), numbers, one, PICKLE
+
+
+def skops() -> Any:
+    return mlflow.sklearn, Ridge(), numbers, one, {}
+
+
+def unsupported() -> Any:
+    model = make_pipeline(FunctionTransformer(lambda table: table * 2), Ridge())
+    return mlflow.sklearn, model, numbers, one, PICKLE
+
+
+PICKLE = {"serialization_format": "cloudpickle"}
+MODELS: dict[str, Callable[[], Any]] = {
+    made.__name__: made
+    for made in (
+        pipeline, forest, multi_regressor, multi_linear, multi_classifier, xgboost_classifier,
+        xgboost_binary, xgboost_regressor, xgboost_native, xgboost_native_binary,
+        xgboost_native_softmax, lightgbm_regressor, lightgbm_classifier, lightgbm_binary,
+        lightgbm_native, lightgbm_missing, boosted_pipeline, light_pipeline, ordinal_forest,
+        histogram, gradient, no_probabilities, neighbours, skops, unsupported,
+    )
+}  # fmt: skip
+
+
+def write(out: Path, name: str) -> None:
+    """Train and save one model, and what it makes of rows that it has not seen."""
+    flavor, model, rows, labels, more = MODELS[name]()
+    training, fresh = rows(TRAINING, 1), rows(ROWS, 2)
+    model.fit(training, labels(training))
+    predicted = model.predict(fresh)
+    probabilities = model.predict_proba(fresh) if hasattr(model, "predict_proba") else None
+    saved = model.booster if isinstance(model, Native) else model
+    flavor.save_model(
+        saved, out / name / "model", signature=infer_signature(training, predicted),
+        input_example=training[:3], **more,
+    )  # fmt: skip
+    columns = fresh if isinstance(fresh, pd.DataFrame) else pd.DataFrame(fresh)
+    truth = {
+        "rows": json.loads(columns.to_json(orient="values", double_precision=15)),
+        "predict": np.asarray(predicted).tolist(),
+        "predict_proba": None if probabilities is None
+        else [np.asarray(p).tolist() for p in probabilities]
+        if isinstance(probabilities, list) else np.asarray(probabilities).tolist(),
+    }  # fmt: skip
+    (out / name / "truth.json").write_text(json.dumps(truth))
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[2:] or MODELS:
+        write(Path(sys.argv[1]), wanted)
