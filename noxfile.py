@@ -53,6 +53,12 @@ def train(session: nox.Session) -> None:
     _module(session, "models", "kindling.train", *session.posargs)
 
 
+@nox.session(name="import-model", default=False)
+def import_model(session: nox.Session) -> None:
+    """Convert and register an MLflow model of your own: `-- URI NAME`."""
+    _module(session, "models", "kindling.import_model", *session.posargs)
+
+
 @nox.session(default=False)
 def models(session: nox.Session) -> None:
     """Registered models: versions, aliases, metrics, and what each pod serves now."""

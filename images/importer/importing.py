@@ -33,11 +33,8 @@ class Proven:
     parity: Parity
 
 
-def run(folder: Path, out: Path, name: str) -> dict[str, Any]:
-    """Write ``model.onnx`` and ``model.json`` to ``out``; returns the figures.
-
-    Raises RefusedError, and then writes nothing.
-    """
+def run(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The figures, and the package of the model in ``folder``. Raises RefusedError."""
     source = read(folder)
     model = as_estimator(source.model)
     if not hasattr(model, "predict"):
@@ -68,15 +65,15 @@ def run(folder: Path, out: Path, name: str) -> dict[str, Any]:
             "tensor": bool(source.tensor),
         },
     }
-    (out / "model.onnx").write_bytes(proven.content)
-    (out / "model.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
-    return {
+    package = {"model.json": json.dumps(described).encode(), "model.onnx": proven.content}
+    figures = {
         "flavor": source.flavor, "library": source.library, "model": type(source.model).__name__,
         "precision": proven.layout.precision, "rows": len(given),
         "example_rows": 0 if example is None else len(example),
         "largest_difference": proven.parity.largest, "disagreements": proven.parity.labels,
         "ties": proven.parity.ties, "tolerance": TOLERANCE,
     }  # fmt: skip
+    return figures, package
 
 
 def _prove(source: Source, model: Any, outputs: Any, tried: Any) -> Proven:

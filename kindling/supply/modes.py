@@ -146,6 +146,24 @@ class Supplier:
             return self._from_packages(why)
         return self._pulled(mode, why, mirror)
 
+    def importer(self, mode: str, mirror: str = "") -> str:
+        """The image of the converter, made now unless it is there; returns its name.
+
+        ``mode`` is one that a cluster was made with.
+        """
+        engine = self._engine()
+        containers = Containers(self._versions, self._programs, engine)
+        if mode == "packages":
+            base = image_step(containers.python, engine)
+            image = containers.importer(containers.python.built_ref)
+            self._build([image_step(image, engine, base)])
+            return image.built_ref
+        pinned = self._versions.images["python"]
+        self._pull(engine, pinned, mirror)
+        image = containers.importer(pinned.upstream, pinned.digest)
+        self._build([image_step(image, engine)])
+        return image.built_ref
+
     def _from_packages(self, why: str) -> Supplied:
         versions, programs, engine = self._versions, self._programs, self._engine()
         containers = Containers(versions, programs, engine)

@@ -310,6 +310,11 @@ class Containers:
             ),
         ]  # fmt: skip
 
+    def importer(self, python: str, digest: str = "") -> Image:
+        """The converter of other people's models, which runs beside a cluster and not in it."""
+        folder, args = IMAGES / "importer", {"PYTHON_IMAGE": python}
+        return Image("importer", args=args, base=digest, sources=_python_sources(folder))
+
     def _in_node(self) -> list[Image]:
         programs, names = self._programs, self._versions.node_images
         made_of: dict[str, tuple[Step, Step | None]] = {

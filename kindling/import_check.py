@@ -1,0 +1,126 @@
+"""``python -m kindling.import_check FOLDER NAME``: open and run a package that others made.
+
+A process of its own with little memory, little time and no way to write, as the service's check.
+Exit code 0 means that the graph is what model.json says; 3 that it is not, for the reason on
+standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from kindling import paths
+from kindling.errors import KindlingError
+from service.check import REFUSED, confine, give_way
+from service.errors import ModelInvalidError
+from service.loader import read_descriptor
+from service.onnx import first_line, open_session
+from service.package import GRAPH_FILE, read_file
+from service.package_tabular import TabularPart
+
+CPU_SECONDS, WALL_SECONDS, MEMORY_MB = 60, 120, 2048
+_NUMPY = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_, "tensor(string)": np.object_,
+}  # fmt: skip
+_NUMBERS = ("tensor(float)", "tensor(double)")
+_OUTPUTS = {
+    "float": "tensor(float)", "double": "tensor(double)", "long": "tensor(int64)",
+    "boolean": "tensor(bool)", "string": "tensor(string)",
+}  # fmt: skip
+_ROWS = 3
+
+
+def check(folder: Path, name: str) -> None:
+    """Check the package of ``name`` in ``folder`` in a process of its own. Raises KindlingError."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-B", "-m", "kindling.import_check", str(folder), name],
+            cwd=paths.REPOSITORY, env={"PYTHONPATH": str(paths.REPOSITORY),
+                                       "ORT_DISABLE_TELEMETRY": "1"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            timeout=WALL_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        reason = f"opening and running it takes more than {WALL_SECONDS} s"
+    else:
+        if done.returncode == 0:
+            return
+        said = "".join(filter(str.isprintable, done.stdout[:1000].decode(errors="replace")))
+        reason = said if done.returncode == REFUSED else f"its process ended, {done.returncode}"
+    raise KindlingError(
+        f"the converted package is not taken: {reason}", next_step="import a smaller model"
+    )
+
+
+def main(folder: str, name: str) -> int:
+    """What the process does; returns the exit code."""
+    give_way()
+    try:
+        descriptor = read_descriptor(Path(folder), name)
+        assert descriptor.tabular is not None
+        confine(CPU_SECONDS, WALL_SECONDS, MEMORY_MB)
+        content = read_file(Path(folder), GRAPH_FILE)
+        session = open_session(content, intra_op_threads=1)
+        _compare(session, descriptor.tabular)
+        _run(session, descriptor.tabular)
+    except ModelInvalidError as error:
+        print(error.message)
+        return REFUSED
+    except MemoryError:
+        print(f"it needs more than {MEMORY_MB} MB of memory")
+        return REFUSED
+    except Exception as error:
+        print(f"opening or running it fails: {first_line(error)}")
+        return REFUSED
+    return 0
+
+
+def _compare(session: ort.InferenceSession, part: TabularPart) -> None:
+    inputs = {one.name: one for one in session.get_inputs()}
+    if part.graph_input == "matrix":
+        if len(inputs) != 1 or (only := next(iter(inputs.values()))).type not in _NUMBERS:
+            raise ModelInvalidError("its graph does not take one matrix of numbers")
+        if only.shape[1:] != [len(part.inputs)]:
+            raise ModelInvalidError("its graph takes another number of columns")
+    else:
+        if inputs.keys() != {column.in_graph for column in part.inputs}:
+            raise ModelInvalidError("its graph takes other columns")
+        for column in part.inputs:
+            kind = inputs[column.in_graph].type
+            if kind not in _NUMPY or (column.type == "string") != (kind == "tensor(string)"):
+                raise ModelInvalidError(f"its graph takes {column.name} as {kind}")
+    said = [one.type for one in session.get_outputs()]
+    if said != [_OUTPUTS[one.type] for one in part.outputs]:
+        raise ModelInvalidError(f"its graph gives {', '.join(said)[:200]}")
+
+
+def _run(session: ort.InferenceSession, part: TabularPart) -> None:
+    feed: dict[str, Any] = {}
+    for one in session.get_inputs():
+        width = len(part.inputs) if part.graph_input == "matrix" else 1
+        feed[one.name] = np.zeros((_ROWS, width), _NUMPY[one.type])
+        if one.type == "tensor(string)":
+            feed[one.name][:] = ""
+    try:
+        found = session.run(None, feed)
+    except Exception:
+        if any(column.type == "string" for column in part.inputs):
+            # An encoder may know no empty string, and its owner have wanted it to fail.
+            return
+        raise
+    for output, array in zip(part.outputs, found, strict=True):
+        if np.asarray(array).size != _ROWS * output.size:
+            raise ModelInvalidError(f"its {output.name} does not have {output.size} for each row")
+
+
+if __name__ == "__main__":
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    sys.exit(main(*sys.argv[1:]))
