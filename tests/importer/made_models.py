@@ -1,14 +1,17 @@
 """Models as their owners log them, with 1,000 rows of their kind and what they make of those.
 
-``python made_models.py OUT [NAME ...]`` in the environment of the importer's image writes
-``OUT/NAME/model``, an MLflow model, and ``OUT/NAME/truth.json``: ``rows``, ``predict`` and, of
-classifiers, ``predict_proba``.
+``python made_models.py OUT NAME ...`` in the environment of the importer's image writes
+``OUT/NAME/model``, an MLflow model, and of good ones ``OUT/NAME/truth.json``: ``rows``,
+``predict`` and, of classifiers, ``predict_proba``.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,11 +242,6 @@ def skops() -> Any:
     return mlflow.sklearn, Ridge(), numbers, one, {}
 
 
-def unsupported() -> Any:
-    model = make_pipeline(FunctionTransformer(lambda table: table * 2), Ridge())
-    return mlflow.sklearn, model, numbers, one, PICKLE
-
-
 PICKLE = {"serialization_format": "cloudpickle"}
 MODELS: dict[str, Callable[[], Any]] = {
     made.__name__: made
@@ -252,9 +250,101 @@ MODELS: dict[str, Callable[[], Any]] = {
         xgboost_binary, xgboost_regressor, xgboost_native, xgboost_native_binary,
         xgboost_native_softmax, lightgbm_regressor, lightgbm_classifier, lightgbm_binary,
         lightgbm_native, lightgbm_missing, boosted_pipeline, light_pipeline, ordinal_forest,
-        histogram, gradient, no_probabilities, neighbours, skops, unsupported,
+        histogram, gradient, no_probabilities, neighbours, skops,
     )
 }  # fmt: skip
+
+
+ATTEMPTS = """
+import os, socket
+done = []
+def attempt(name, act):
+    try:
+        act()
+        done.append(name)
+    except OSError:
+        pass
+for folder in ("/model", "/app", "/opt/venv", "/etc", "/var/tmp", "/dev/shm/.."):
+    attempt(folder, lambda: open(folder + "/kindling-was-here", "w"))
+attempt("network", lambda: socket.create_connection(("1.1.1.1", 53), 2))
+attempt("name", lambda: socket.getaddrinfo("localhost.example", 80))
+attempt("root", lambda: os.setuid(0))
+attempt("device", lambda: os.mknod("/tmp/device", 0o20600, os.makedev(1, 3)))
+attempt("room", lambda: open("/tmp/big", "wb").write(b"x" * 600 * 2**20))
+open("/tmp/program", "w").write("#!/bin/sh")
+os.chmod("/tmp/program", 0o755)
+attempt("program", lambda: os.execv("/tmp/program", ["program"]))
+raise RuntimeError("it could do " + (", ".join(done) or "nothing"))
+"""
+
+
+class Acts:
+    """Runs ``code`` as it is unpickled."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __reduce__(self) -> Any:
+        return exec, (self.code,)
+
+
+ACTS = {
+    "prints": 'print(\'{"refused": "me", "next": "you"}\')',
+    "attempts": ATTEMPTS,
+    "endless": "while True: pass",
+    "greedy": "x = bytearray(16 * 2**30)",
+}
+
+
+def with_a_function() -> Any:
+    return make_pipeline(FunctionTransformer(lambda table: table * 2), Ridge())
+
+
+def with_a_class_of_its_own() -> Any:
+    class Own(Ridge):  # type: ignore[misc]
+        pass
+
+    return Own()
+
+
+def of_nowhere() -> Any:
+    module = types.ModuleType("mine")
+    exec("from sklearn.linear_model import Ridge\nclass Mine(Ridge):\n    pass", module.__dict__)
+    sys.modules["mine"] = module
+    return module.Mine()
+
+
+def with_categories() -> Any:
+    return xgb.XGBRegressor(n_estimators=3, booster="gblinear")
+
+
+BAD: dict[str, Callable[[], Any]] = {
+    made.__name__: made
+    for made in (with_a_function, with_a_class_of_its_own, of_nowhere, with_categories)
+}
+
+
+def write_bad(folder: Path, name: str) -> None:
+    """A model that cannot be imported, trained on numbers."""
+    table = numbers(50, 1)
+    if name == "other_flavor":
+        mlflow.pyfunc.save_model(folder, python_model=lambda given: given, pip_requirements=[])
+        return
+    model = BAD[name]() if name in BAD else Ridge()
+    model.fit(table, one(table))
+    signature = None if name == "undescribed" else infer_signature(table)
+    if name == "of_dates":
+        signature = infer_signature(pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])}))
+    flavor: Any = mlflow.xgboost if isinstance(model, xgb.XGBModel) else mlflow.sklearn
+    more = {} if flavor is mlflow.xgboost else PICKLE
+    flavor.save_model(model, folder, signature=signature, **more)
+    if name in ACTS:
+        (folder / "model.pkl").write_bytes(pickle.dumps(Acts(ACTS[name])))
+    if name == "old":
+        (folder / "model.pkl").write_bytes(b"not one")
+        described = (folder / "MLmodel").read_text()
+        new = re.sub("sklearn_version: .*", "sklearn_version: 0.20.1", described)
+        (folder / "MLmodel").write_text(new)
 
 
 def write(out: Path, name: str) -> None:
@@ -281,5 +371,8 @@ def write(out: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[2:] or MODELS:
-        write(Path(sys.argv[1]), wanted)
+    for wanted in sys.argv[2:]:
+        if wanted in MODELS:
+            write(Path(sys.argv[1]), wanted)
+        else:
+            write_bad(Path(sys.argv[1]) / wanted / "model", wanted)

@@ -1,0 +1,135 @@
+"""What converts says the same as its original, asked as the service asks it: by the descriptor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Made
+from numpy.typing import NDArray
+
+from kindling.import_answer import TOLERANCE, Answer
+from service.onnx import open_session
+from service.package import parse_descriptor
+from service.package_tabular import TabularPart
+
+_NUMPY = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
+
+LABELS = {"name": "label", "size": 1, "classes": None}
+NUMBERS = {"name": "prediction", "size": 1, "classes": None}
+
+
+def part_of(answer: Answer) -> TabularPart:
+    part = parse_descriptor(answer.files["model.json"], "mine").tabular
+    assert part is not None
+    return part
+
+
+def ask(answer: Answer, rows: list[list[Any]]) -> list[NDArray[Any]]:
+    """What the graph makes of rows as they come in JSON, in the words of the descriptor alone."""
+    part = part_of(answer)
+    session = open_session(answer.files["model.onnx"], intra_op_threads=1)
+    feed: dict[str, Any] = {}
+    if part.graph_input == "matrix":
+        (only,) = session.get_inputs()
+        feed[only.name] = np.array(rows, object).astype(_NUMPY[only.type])
+    else:
+        kinds = {one.name: one.type for one in session.get_inputs()}
+        for place, column in enumerate(part.inputs):
+            values = np.array([[row[place]] for row in rows], object)
+            if column.type != "string":
+                values = values.astype(_NUMPY[kinds[column.in_graph]])
+            feed[column.in_graph] = values
+    return [np.asarray(one) for one in session.run(None, feed)]
+
+
+def agree(answer: Answer, truth: dict[str, Any]) -> None:
+    """Every output of the graph is that of the original, on all rows."""
+    part, found = part_of(answer), ask(answer, truth["rows"])
+    wanted = [np.array(truth["predict"])]
+    proba = truth["predict_proba"]
+    if proba is not None:
+        deep = isinstance(proba[0][0], list)
+        wanted += [np.array(one) for one in (proba if deep else [proba])]
+    assert len(found) == len(wanted) == len(part.outputs)
+    for output, got, want in zip(part.outputs, found, wanted, strict=True):
+        assert got.shape == (len(truth["rows"]), output.size)
+        want = want.reshape(got.shape)
+        if want.dtype.kind == "f":
+            away = np.abs(got - want) / np.maximum(1, np.abs(want))
+            assert away.max() <= TOLERANCE
+        else:
+            assert (got.astype(str) == want.astype(str)).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pipeline", "forest", "multi_regressor", "multi_linear", "multi_classifier",
+        "xgboost_classifier", "xgboost_binary", "xgboost_regressor", "xgboost_native",
+        "xgboost_native_binary", "xgboost_native_softmax", "lightgbm_regressor",
+        "lightgbm_classifier", "lightgbm_binary", "lightgbm_native", "lightgbm_missing",
+        "boosted_pipeline", "light_pipeline", "ordinal_forest", "histogram", "gradient",
+        "no_probabilities", "neighbours", "skops",
+    ],
+)  # fmt: skip
+def test_it_says_of_a_thousand_rows_what_its_original_says(
+    name: str, made: Callable[[str], Made], converted: Callable[[str], Answer]
+) -> None:
+    agree(converted(name), made(name).truth)
+
+
+def test_the_pipeline_is_described(converted: Callable[[str], Answer]) -> None:
+    answer = converted("pipeline")
+    part = part_of(answer)
+    assert [(one.name, one.type, one.optional) for one in part.inputs] == [
+        ("age", "double", True), ("income", "double", True), ("children", "long", False),
+        ("city", "string", False),
+    ]  # fmt: skip
+    assert [one.model_dump(exclude={"type"}) for one in part.outputs] == [
+        LABELS, {"name": "probabilities", "size": 3, "classes": ("maybe", "no", "yes")},
+    ]  # fmt: skip
+    assert [one.type for one in part.outputs] == ["string", "float"]
+    assert (part.graph_input, part.tensor) == ("columns", False)
+    figures = answer.figures
+    assert (figures.rows, figures.example_rows, figures.disagreements) == (1000, 3, 0)
+    assert figures.library.startswith("scikit-learn ")
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        ("forest", [LABELS, {"name": "probabilities", "size": 3, "classes": (0, 1, 2)}]),
+        ("multi_regressor", [NUMBERS | {"size": 2}]),
+        ("multi_classifier", [
+            LABELS | {"size": 2},
+            {"name": "probabilities_0", "size": 2, "classes": (0, 1)},
+            {"name": "probabilities_1", "size": 2, "classes": (0, 1)},
+        ]),
+        ("xgboost_native", [NUMBERS | {"size": 3}]),
+        ("xgboost_native_binary", [NUMBERS]),
+        ("no_probabilities", [LABELS]),
+    ],
+)  # fmt: skip
+def test_outputs_are_those_of_predict_and_predict_proba(
+    name: str, outputs: list[dict[str, Any]], converted: Callable[[str], Answer]
+) -> None:
+    part = part_of(converted(name))
+    assert [one.model_dump(exclude={"type"}) for one in part.outputs] == outputs
+
+
+def test_a_matrix_has_numbered_columns(converted: Callable[[str], Answer]) -> None:
+    part = part_of(converted("forest"))
+    assert [one.name for one in part.inputs] == ["0", "1", "2", "3", "4"]
+    assert (part.graph_input, part.tensor) == ("matrix", True)
+
+
+def test_what_may_be_missing_is_what_the_model_takes(converted: Callable[[str], Answer]) -> None:
+    def optional(name: str) -> list[bool]:
+        return [one.optional for one in part_of(converted(name)).inputs]
+
+    # LightGBM takes what is missing, of columns that never were in training too; Ridge does not.
+    assert optional("lightgbm_missing") == [True, True, False]
+    assert not any(optional("skops"))
