@@ -10,6 +10,8 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
+from sklearn.ensemble import VotingClassifier
+from sklearn.pipeline import Pipeline
 
 from importer.converters import NativeBooster
 from importer.errors import RefusedError
@@ -29,6 +31,10 @@ class Output:
 
 def as_estimator(model: Any) -> Any:
     """The model, or a wrapper that makes a bare booster an estimator."""
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if isinstance(last, VotingClassifier):
+        # Of its transform alone, which nobody asks; skl2onnx has only this.
+        last.flatten_transform = False
     return NativeBooster(model) if isinstance(model, (xgb.Booster, lgb.Booster)) else model
 
 

@@ -105,10 +105,18 @@ def _finish(graph: onnx.GraphProto, outputs: Sequence[Output]) -> None:
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     taken |= {one.name for one in (*graph.input, *graph.initializer)}
     del graph.output[:]
+    for node in graph.node:
+        if node.op_type == "StringNormalizer":
+            # By default it wants a locale that small images lack.
+            kept = [one for one in node.attribute if one.name != "locale"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, helper.make_attribute("locale", "C.UTF-8")])
     for place, output in enumerate(outputs):
         source = made[0].name
         if place:
-            source = _probabilities(graph, made[1], place - 1, many=len(outputs) > 2)
+            source = made[1].name
+            if len(outputs) > 2:
+                source = _probabilities(graph, made[1], place - 1, output.size)
         name = output.name
         while name in taken:
             name += "_"
@@ -122,18 +130,18 @@ def _finish(graph: onnx.GraphProto, outputs: Sequence[Output]) -> None:
 
 
 def _probabilities(
-    graph: onnx.GraphProto, made: onnx.ValueInfoProto, target: int, *, many: bool
+    graph: onnx.GraphProto, made: onnx.ValueInfoProto, target: int, size: int
 ) -> str:
-    """The tensor of one target's probabilities."""
-    if not many:
-        return made.name
+    """The tensor of one target's probabilities, without what fills it up to the widest's."""
     name = f"kindling_target_{target}"
     index = _constant(graph, f"kindling_index_{target}", target)
     if made.type.HasField("sequence_type"):
         _node(graph, "SequenceAt", [made.name, index], name)
     else:
         _node(graph, "Gather", [made.name, index], name, axis=0)
-    return name
+    bounds = [_constant(graph, f"{name}_{k}", [one]) for k, one in enumerate((0, size, 1))]
+    _node(graph, "Slice", [name, *bounds], f"{name}_own")
+    return f"{name}_own"
 
 
 def _constant(graph: onnx.GraphProto, name: str, value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from importer.failures import explain
 from importer.parity import TOLERANCE, Parity, compare, open_graph
 from importer.source import Source, read
 
-_NAN_ROWS = 50
+_NAN_ROWS, _MOST_TRIED = 50, 100
 
 
 @dataclass(frozen=True)
@@ -105,23 +106,28 @@ def _prove(source: Source, model: Any, outputs: Any, tried: Any) -> Proven:
 
 def _optional(source: Source, model: Any, proven: Proven) -> set[str]:
     """Columns of floats that may be missing: the model takes NaN, and the graph says the same."""
-    columns = [place for place, column in enumerate(source.columns) if column.type in FLOATS]
-    found = {place for place in columns if _agree_on_nan(source, model, proven, {place})}
-    if len(found) > 1 and not _agree_on_nan(source, model, proven, found):
-        return set()
-    return {source.columns[place].name for place in found}
-
-
-def _agree_on_nan(source: Source, model: Any, proven: Proven, places: set[int]) -> bool:
     given = rows.random_rows(source, model.predict, _NAN_ROWS)
-    random = np.random.default_rng(rows.SEED)
     drawn = values(given, source.columns)
-    for place in places:
-        drawn[place] = np.where(random.random(len(drawn[place])) < 0.5, np.nan, drawn[place])
-    missing = table(source.columns, drawn, source.tensor)
-    try:
-        said = answer(model, missing)
-        feed = proven.layout.feed(missing, source.columns)
-        return compare(proven.session, feed, said).holds
-    except Exception:
-        return False
+    places = [place for place, column in enumerate(source.columns) if column.type in FLOATS]
+    missing = np.random.default_rng(rows.SEED).random((len(source.columns), len(given))) < 0.5
+
+    def agree(chosen: Collection[int]) -> bool:
+        wanting = [
+            np.where(missing[place], np.nan, one) if place in chosen else one
+            for place, one in enumerate(drawn)
+        ]
+        frame = table(source.columns, wanting, source.tensor)
+        try:
+            feed = proven.layout.feed(frame, source.columns)
+            return compare(proven.session, feed, answer(model, frame)).holds
+        except Exception:
+            return False
+
+    found = places
+    if not agree(set(places)):
+        # One by one, while that takes seconds: what is required is safe in any case.
+        few = len(places) <= _MOST_TRIED
+        found = [place for place in places if few and agree({place})]
+        if not agree(set(found)):
+            found = []
+    return {source.columns[place].name for place in found}

@@ -49,12 +49,15 @@ def open_graph(content: bytes) -> ort.InferenceSession:
 def compare(
     session: ort.InferenceSession, feed: dict[str, NDArray[Any]], wanted: Sequence[NDArray[Any]]
 ) -> Parity:
-    """Compare what the graph makes of ``feed`` with what the model said, output by output."""
+    """Compare what the graph makes of ``feed`` with what the model said, output by output.
+
+    Raises ValueError for other shapes, and what onnxruntime raises.
+    """
     found = [np.asarray(one) for one in session.run(None, feed)]
     labels, ties, largest = 0, 0, 0.0
     for got, want in zip(found, wanted, strict=True):
         if got.shape != want.shape:
-            return Parity(len(want), float("inf"), len(want), 0)
+            raise ValueError(f"the graph gives {got.shape} where the model gives {want.shape}")
         if want.dtype.kind == "f":
             largest = max(largest, difference(got, want))
             continue
