@@ -29,6 +29,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
@@ -238,6 +239,38 @@ def neighbours() -> Any:
     return mlflow.sklearn, KNeighborsRegressor(), numbers, one, PICKLE
 
 
+def xgboost_whole() -> Any:
+    """Whole numbers fall on thresholds themselves."""
+
+    def rows(count: int, seed: int) -> Any:
+        drawn = np.random.default_rng(seed).integers(0, 20, (count, 3))
+        return pd.DataFrame(drawn, columns=["a", "b", "c"])
+
+    return mlflow.xgboost, xgb.XGBRegressor(n_estimators=20), rows, lambda t: t.a * t.b, {}
+
+
+def words() -> Any:
+    """Texts, of which an encoder makes columns."""
+
+    def rows(count: int, seed: int) -> Any:
+        random = np.random.default_rng(seed)
+        some = ["red", "Green", "blue", "stone", "apple"]
+        return pd.DataFrame({"text": [" ".join(random.choice(some, 4)) for _ in range(count)]})
+
+    encoder = ColumnTransformer([("t", TfidfVectorizer(), "text")])
+    model = make_pipeline(encoder, LogisticRegression())
+    return mlflow.sklearn, model, rows, lambda t: t.text.str.contains("red").astype(int), PICKLE
+
+
+def unequal() -> Any:
+    """Two targets, of three classes and of two."""
+
+    def labels(table: Any) -> Any:
+        return np.c_[three_classes(table), two_classes(table)]
+
+    return mlflow.sklearn, RandomForestClassifier(10, random_state=0), numbers, labels, PICKLE
+
+
 def skops() -> Any:
     return mlflow.sklearn, Ridge(), numbers, one, {}
 
@@ -251,6 +284,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         xgboost_native_softmax, lightgbm_regressor, lightgbm_classifier, lightgbm_binary,
         lightgbm_native, lightgbm_missing, boosted_pipeline, light_pipeline, ordinal_forest,
         histogram, gradient, no_probabilities, neighbours, skops,
+        xgboost_whole, words, unequal,
     )
 }  # fmt: skip
 

@@ -72,7 +72,8 @@ def agree(answer: Answer, truth: dict[str, Any]) -> None:
         "xgboost_native_binary", "xgboost_native_softmax", "lightgbm_regressor",
         "lightgbm_classifier", "lightgbm_binary", "lightgbm_native", "lightgbm_missing",
         "boosted_pipeline", "light_pipeline", "ordinal_forest", "histogram", "gradient",
-        "no_probabilities", "neighbours", "skops",
+        "no_probabilities", "neighbours", "skops", "xgboost_whole",
+        "words", "unequal",
     ],
 )  # fmt: skip
 def test_it_says_of_a_thousand_rows_what_its_original_says(
