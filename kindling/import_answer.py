@@ -37,6 +37,10 @@ class Figures(BaseModel):
     tolerance: float = Field(ge=0, le=TOLERANCE)
 
 
+class SilentError(KindlingError):
+    """There was no answer at all."""
+
+
 class _Refused(BaseModel):
     model_config = _STRICT
 
@@ -66,7 +70,7 @@ def read(stream: IO[bytes], name: str) -> Answer:
     """
     line = stream.readline(_MOST_LINE)
     if not line:
-        raise KindlingError("the converter ended without a word", next_step="nox -s status")
+        raise SilentError("the converter ended without a word", next_step="nox -s doctor")
     _raise_refusal(line)
     try:
         said = _Done.model_validate_json(line)

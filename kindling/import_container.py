@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from kindling.errors import KindlingError
-from kindling.import_answer import Answer, read
+from kindling.import_answer import Answer, SilentError, read
 from kindling.supply.containers import Engine
 
 SECONDS = 600
@@ -20,6 +20,7 @@ MEMORY, PROCESSORS, PROCESSES, SCRATCH = "4g", "2", "256", "512m"
 _LAST_WORDS, _LONGEST = 4, 300
 # Of the kernel's, when memory runs out, and of docker, which could not start it.
 _KILLED, _NOT_STARTED = 137, (125, 126, 127)
+_SIGNALS = 128
 
 
 def options(name: str, model: Path) -> list[str]:
@@ -97,6 +98,11 @@ def _explain(
         return KindlingError(
             f"its conversion needs more than the {MEMORY} of memory that it may take",
             next_step="import a smaller model",
+        )
+    if code > _SIGNALS and isinstance(error, SilentError):
+        return KindlingError(
+            f"its conversion ended by signal {code - _SIGNALS}: the model's own code, or a library",
+            next_step="log it without functions and classes of your own, and import that",
         )
     if code in _NOT_STARTED:
         words = "\n  ".join(["the converter did not start:", *said])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -57,6 +58,7 @@ def read(folder: Path) -> Source:
     if signature is None or signature.inputs is None:
         raise RefusedError("it has neither a signature nor an input example", _HOW)
     columns, tensor = columns_of(signature.inputs)
+    _refuse_functions(described, folder, flavor)
     package = _FLAVORS[flavor][1]
     installed = version(_PACKAGES.get(package, package))
     model = _load(folder, flavor, described.flavors[flavor], installed)
@@ -81,6 +83,20 @@ def _example(described: Model, folder: Path) -> Any:
             f"its input example cannot be read: {one_line(error)}",
             "log it with a table or a matrix as input_example",
         ) from error
+
+
+def _refuse_functions(described: Model, folder: Path, flavor: str) -> None:
+    """Refuse what would end this process: functions pickled by another version of Python."""
+    saved = str(described.flavors.get("python_function", {}).get("python_version", ""))
+    here = platform.python_version()
+    pickled = folder / str(described.flavors[flavor].get("pickled_model", ""))
+    if saved.split(".")[:2] == here.split(".")[:2] or not pickled.is_file():
+        return
+    if b"_make_function" in pickled.read_bytes():
+        raise RefusedError(
+            f"it holds a function of its own, of Python {saved or '?'}, which {here} cannot read",
+            "do that to the data before the pipeline, or use a transformer of scikit-learn",
+        )
 
 
 def _load(folder: Path, flavor: str, described: dict[str, Any], installed: str) -> Any:

@@ -69,7 +69,7 @@ def test_a_pickle_can_do_nothing(cluster: Cluster, image: str, made: Path, tmp_p
         ("endless", "did not end within 20 s", 20),
         ("greedy", "of memory that it may take|more memory than it may take|MemoryError", 300),
         ("prints", "a NoneType has no predict", 300),
-        ("with_a_function", "FunctionTransformer has a function of its own", 300),
+        ("with_a_function", "a function of its own", 300),
     ],
 )
 def test_what_cannot_be_converted_leaves_no_container(
@@ -112,6 +112,6 @@ def test_a_model_becomes_a_version(name: str, made: Path, registered: MlflowClie
 def test_a_model_that_is_refused_leaves_nothing(made: Path, registered: MlflowClient) -> None:
     done = kindling("import_model", str(made / "with_a_function" / "model"), NAME)
     assert done.returncode == 1
-    assert "FunctionTransformer" in done.stderr
+    assert "a function of its own" in done.stderr
     with pytest.raises(MlflowException, match="not found"):
         registered.get_registered_model(NAME)

@@ -319,7 +319,8 @@ class Acts:
         self.code = code
 
     def __reduce__(self) -> Any:
-        return exec, (self.code,)
+        # With globals of its own: functions in it would not see the others' names.
+        return exec, (self.code, {})
 
 
 ACTS = {
@@ -332,6 +333,10 @@ ACTS = {
 
 def with_a_function() -> Any:
     return make_pipeline(FunctionTransformer(lambda table: table * 2), Ridge())
+
+
+def with_an_old_function() -> Any:
+    return with_a_function()
 
 
 def with_a_class_of_its_own() -> Any:
@@ -354,7 +359,13 @@ def with_categories() -> Any:
 
 BAD: dict[str, Callable[[], Any]] = {
     made.__name__: made
-    for made in (with_a_function, with_a_class_of_its_own, of_nowhere, with_categories)
+    for made in (
+        with_a_function,
+        with_an_old_function,
+        with_a_class_of_its_own,
+        of_nowhere,
+        with_categories,
+    )
 }
 
 
@@ -374,6 +385,10 @@ def write_bad(folder: Path, name: str) -> None:
     flavor.save_model(model, folder, signature=signature, **more)
     if name in ACTS:
         (folder / "model.pkl").write_bytes(pickle.dumps(Acts(ACTS[name])))
+    if name == "with_an_old_function":
+        described = (folder / "MLmodel").read_text()
+        new = re.sub("python_version: .*", "python_version: 3.8.1", described)
+        (folder / "MLmodel").write_text(new)
     if name == "old":
         (folder / "model.pkl").write_bytes(b"not one")
         described = (folder / "MLmodel").read_text()

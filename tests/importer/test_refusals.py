@@ -11,6 +11,7 @@ from kindling.errors import KindlingError
 
 REFUSALS = [
     ("with_a_function", "FunctionTransformer has a function of its own", "before the pipeline"),
+    ("with_an_old_function", r"a function of its own, of Python 3\.8\.1", "before the pipeline"),
     ("with_a_class_of_its_own", "its step .*Own has no ONNX converter", "supported.html"),
     ("of_nowhere", "needs the module mine, which is not here", "code_paths"),
     ("with_categories", "the booster gblinear", "train it without that"),

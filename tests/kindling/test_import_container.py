@@ -58,6 +58,7 @@ def test_a_package_comes_by_standard_output(tmp_path: Path) -> None:
     [
         ("""echo '{"refused": "its step Mine", "next": "another"}'; exit 3""", "^its step Mine$"),
         ("exit 137", "needs more than the 4g of memory"),
+        ("exit 139", "ended by signal 11"),
         ("echo no such image >&2; exit 125", "did not start:\n  no such image"),
         ("exit 1", "ended without a word"),
         ("echo hello; exit 0", "figures are not valid"),
