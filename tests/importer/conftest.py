@@ -1,50 +1,15 @@
-"""The converter, in an environment with what its image has; models are made there too."""
+"""Models and what the converter makes of them, each once."""
 
 from __future__ import annotations
 
 import functools
-import io
 import json
-import os
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
+from converter import MAKER, Made, convert, run
 
-from kindling import environments, import_answer, paths
 from kindling.import_answer import Answer
-
-MAKER = Path(__file__).with_name("made_models.py")
-
-
-@dataclass(frozen=True)
-class Made:
-    """An MLflow model in ``folder``, and what its owner's libraries make of ``truth["rows"]``."""
-
-    folder: Path
-    truth: dict[str, Any]
-
-
-@functools.cache
-def python() -> Path:
-    """The Python of that environment, which is made the first time."""
-    return environments.ensure("importer")
-
-
-def run(*words: str | Path) -> subprocess.CompletedProcess[bytes]:
-    variables = {"PYTHONPATH": str(paths.REPOSITORY / "images"), "PYTHONDONTWRITEBYTECODE": "1"}
-    variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
-    return subprocess.run([python(), *words], capture_output=True, env={**os.environ, **variables})
-
-
-def convert(model: Path) -> Answer:
-    """What the converter says of a model, read as `import-model` reads it."""
-    done = run("-m", "importer", model, "mine")
-    assert done.returncode in (0, 3), done.stderr.decode()
-    return import_answer.read(io.BytesIO(done.stdout), "mine")
 
 
 @pytest.fixture(scope="session")

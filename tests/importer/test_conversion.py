@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Made
+from converter import Made
 from numpy.typing import NDArray
 
 from kindling.import_answer import TOLERANCE, Answer

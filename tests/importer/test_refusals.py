@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import MAKER, convert, run
+from converter import MAKER, convert, run
 
 from kindling.errors import KindlingError
 
