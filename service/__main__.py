@@ -36,7 +36,7 @@ def assemble(settings: Settings) -> DrainingServer:
     """The server and all that it needs, not yet started."""
     models = Models(settings.models)
     metrics = Metrics(settings.models)
-    lifecycle = Lifecycle(models)
+    lifecycle = Lifecycle(models, others=settings.others)
     copies = Copies(settings.cache_dir)
     follower = Follower(
         models,
@@ -48,6 +48,7 @@ def assemble(settings: Settings) -> DrainingServer:
         alias=settings.model_alias,
         fallback_alias=settings.fallback_alias,
         poll_seconds=settings.poll_seconds,
+        others=settings.others,
     )
     beside = [follower.run]
     tracing = None

@@ -1,4 +1,4 @@
-"""One run of a classifier for the requests of many."""
+"""One run of a model for the requests of many."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ import asyncio
 from collections.abc import Sequence
 from functools import cached_property
 from time import perf_counter, thread_time
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
-from service.classifier import Labels, Probabilities, Rows
 from service.models import Served
 from service.observed import CURRENT
 
+# What a run takes: a line for each row.
+Rows = NDArray[Any]
+
 
 class Answers:
-    """Labels (n,) and probabilities (n, classes) of a run; requests take their rows of them."""
+    """What a run gives: arrays with a line for each row, of which requests take theirs."""
 
-    def __init__(self, labels: Labels, probabilities: Probabilities) -> None:
-        self.labels = labels
-        self.probabilities = probabilities
+    def __init__(self, outputs: tuple[NDArray[Any], ...]) -> None:
+        self.outputs = outputs
 
     @cached_property
     def rounded(self) -> list[list[float]]:
-        """Probabilities for people, of all requests at once."""
-        found: list[list[float]] = self.probabilities.astype(float).round(6).tolist()
+        """A classifier's probabilities for people, of all requests at once."""
+        found: list[list[float]] = self.outputs[1].astype(float).round(6).tolist()
         return found
 
 
 class Asked:
-    """One request's (n, features) rows, and what waits for the run that answers them.
+    """One request's rows, and what waits for the run that answers them.
 
     The answer is the run's answers, and which row of them is the request's first one.
     """
@@ -67,7 +70,7 @@ class Run:
         """Run the model; blocks. Raises what it raises."""
         self.began, cpu = perf_counter(), thread_time()
         try:
-            return Answers(*self.served.runner.predict(self.whole, self.options))
+            return Answers(self.served.runner.predict(self.whole, self.options))
         finally:
             self.cpu, self.ended = thread_time() - cpu, perf_counter()
 

@@ -67,5 +67,11 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 def json_body(schema: Mapping[str, Any]) -> dict[str, Any]:
     """How OpenAPI describes a body that is read by ``read_body``; its example is the first one."""
-    content = {"application/json": {"schema": schema, "example": schema["examples"][0]}}
+    return json_bodies(schema)
+
+
+def json_bodies(*schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a body that fits one of ``schemas``; its example is the first one's."""
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    content = {"application/json": {"schema": schema, "example": schemas[0]["examples"][0]}}
     return {"requestBody": {"required": True, "content": content}}

@@ -74,11 +74,13 @@ class Canaries:
         self._models = models
         self._intake = intake
         self._metrics = metrics
-        self._followed = {name: _Followed(standing) for name, standing in standings.items()}
+        self._standings = standings
+        self._followed: dict[str, _Followed] = {}
 
     async def follow(self, registry: Registry, name: str, tag: str | None) -> None:
         """Do what the ``tag`` of the model ``name`` says. Raises RegistryUnreachableError."""
-        followed, wish = self._followed[name], Wish.parse(tag)
+        followed = self._followed.setdefault(name, _Followed(self._standings[name]))
+        wish = Wish.parse(tag)
         champion = self._models.served(name)
         if wish is None or champion is None or champion.version == wish.version:
             self._end(name, followed)
@@ -90,6 +92,11 @@ class Canaries:
         self._models.put_canary(served, share=wish.share, until=wish.until)
         self._metrics.canary(name, wish.version, served.descriptor.kind, wish.share)
         followed.standing.canary = CanaryState(version=wish.version, share=wish.share)
+
+    def drop(self, name: str) -> None:
+        """End the canary of a model that is served no more, if it has one."""
+        if (followed := self._followed.pop(name, None)) is not None:
+            self._end(name, followed)
 
     async def _bring(
         self, registry: Registry, name: str, followed: _Followed, wish: Wish

@@ -20,6 +20,7 @@ from service.loader import open_runner, read_descriptor
 from service.onnx import first_line
 from service.package import Descriptor
 from service.sketch_reference import read_reference
+from service.tabular import Tabular
 
 REFUSED = 3
 _FILES = 32
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         read_reference(options.folder, descriptor)
         runner = open_runner(options.folder, descriptor, intra_op_threads=1)
-        if isinstance(runner, Classifier):
+        if isinstance(runner, Classifier | Tabular):
             runner.warm(_most_rows(descriptor, options.max_batch, options.max_numbers))
     except ModelInvalidError as error:
         print(error.message)
@@ -89,8 +90,9 @@ def confine(cpu_seconds: int, wall_seconds: int, memory_mb: int) -> None:
 
 
 def _most_rows(descriptor: Descriptor, rows: int, numbers: int) -> int:
-    features = descriptor.classifier.features if descriptor.classifier else 1
-    return max(1, min(rows, numbers // features))
+    classifier, table = descriptor.classifier, descriptor.tabular
+    width = classifier.features if classifier else len(table.inputs) if table else 1
+    return max(1, min(rows, numbers // width))
 
 
 if __name__ == "__main__":

@@ -26,12 +26,14 @@ class Classified:
     @property
     def labels(self) -> Labels:
         """(n,), the likeliest class of each row."""
-        return self._answers.labels[self._rows]
+        labels: Labels = self._answers.outputs[0][self._rows]
+        return labels
 
     @property
     def probabilities(self) -> Probabilities:
         """(n, classes)."""
-        return self._answers.probabilities[self._rows]
+        probabilities: Probabilities = self._answers.outputs[1][self._rows]
+        return probabilities
 
     @property
     def rounded(self) -> list[list[float]]:
@@ -49,7 +51,7 @@ async def classify(served: Served, rows: Rows, predictor: Predictor) -> Classifi
 
     Raises TimedOutError, PredictionFailedError.
     """
-    answers, first = await predictor.classify(served, rows)
+    answers, first = await predictor.predict(served, rows)
     classified = Classified(answers, slice(first, first + len(rows)))
     if served.sketch:
         served.sketch.rows(rows, classified.labels)

@@ -91,6 +91,10 @@ class Copies:
         note = json.loads((folder / _NOTE).read_text())
         self._prune(folder, folder / note["folder"])
 
+    def drop(self, name: str) -> None:
+        """Remove all copies of a model."""
+        discard(self._root / name)
+
     def _prune(self, folder: Path, current: Path) -> None:
         os.utime(current)
         others = [path for path in folder.glob("[!.]*/") if path != current]

@@ -48,6 +48,8 @@ class _Followed:
 class Follower:
     """Loads the copies, then follows ``alias`` of each model until it is cancelled.
 
+    So it does for at most ``others`` other models, while the registry has that alias of them.
+
     Where the version of ``alias`` is refused and no other is served, as in a pod that just started,
     it serves that of ``fallback_alias``.
     """
@@ -64,6 +66,7 @@ class Follower:
         alias: str,
         fallback_alias: str,
         poll_seconds: float,
+        others: int = 0,
     ) -> None:
         self._models = models
         self._registry = registry
@@ -74,6 +77,7 @@ class Follower:
         self._alias = alias
         self._fallback_alias = fallback_alias
         self._poll_seconds = poll_seconds
+        self._others = others
         self._canaries = Canaries(models, intake, lifecycle.standings, metrics)
         self._followed = {name: _Followed(lifecycle.standings[name]) for name in models.names}
 
@@ -112,15 +116,34 @@ class Follower:
 
     async def _poll(self, registry: Registry) -> None:
         try:
-            registered = await registry.registered(self._models.names)
+            alias = self._alias if self._others else None
+            registered = await registry.registered(self._models.names, alias)
         except RegistryUnreachableError as error:
             self._registry_down(error.message)
             return
         self._registry_up()
+        await self._expect(registered)
         for name, followed in self._followed.items():
             model = registered.get(name, Registered())
             await self._follow(registry, name, followed, model.aliases)
             await self._canaries.follow(registry, name, model.tags.get(TAG))
+
+    async def _expect(self, registered: Mapping[str, Registered]) -> None:
+        """Follow the others that there are now, and no more those that there are not."""
+        others = sorted(registered.keys() - set(self._models.names))[: self._others]
+        gone = [name for name in self._models.others if name not in others]
+        for name in gone:
+            self._canaries.drop(name)
+        for name in others:
+            if name not in self._followed:
+                standing = self._lifecycle.standings[name] = Standing()
+                self._followed[name] = _Followed(standing)
+        self._models.expect(others)
+        for name in gone:
+            del self._followed[name], self._lifecycle.standings[name]
+            self._metrics.gone(name)
+            _log.info("model gone", model=name)
+            await asyncio.to_thread(self._copies.drop, name)
 
     async def _follow(
         self, registry: Registry, name: str, followed: _Followed, aliases: Mapping[str, str]

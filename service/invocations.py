@@ -1,4 +1,4 @@
-"""POST /invocations, as MLflow's own model server has it, over the classifiers that are served."""
+"""POST /invocations, as MLflow's own model server has it, over the models that take rows."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from typing import Annotated, Any, Self
 
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
+from pydantic_core import to_json
 
-from service.body import json_body, parse_body, read_body
+from service.asked import parse_rows
+from service.body import json_bodies, read_body
 from service.classify import REFUSALS, classify, part_of
 from service.direct import Endpoint
 from service.errors import InvalidRequestError
+from service.invocations_tables import NamedInParams, Params, TableInvocation, one_form
 from service.models import Models
 from service.observed import answered_by
 from service.predictor import Predictor
 from service.rows import check_count, to_rows
-from service.schemas import EXAMPLE_ROW, Number, ProblemResponse, Row
+from service.schemas import EXAMPLE_ROW, Asking, Number, ProblemResponse, Row, Value
 from service.settings import Settings
+from service.tables import to_table
+from service.tabulate import part_of as table_of
+from service.tabulate import tabulate
 
 _Rows = Annotated[list[Row], FailFast()]
 _INPUT = "instances"
@@ -33,18 +39,8 @@ class DataFrameSplit(BaseModel):
     data: _Rows
 
 
-class Params(BaseModel):
-    """What MLflow calls parameters of inference."""
-
-    model_config = _STRICT
-
-    model: str | None = Field(
-        default=None, description="Name of a classifier; the first one if left out."
-    )
-
-
-class Invocation(BaseModel):
-    """Rows in one of the forms that MLflow's model server takes."""
+class Invocation(Asking):
+    """Rows of numbers in one of the forms that MLflow's model server takes."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -65,21 +61,16 @@ class Invocation(BaseModel):
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        if len(self._forms()) != 1:
-            raise ValueError(f"there is one of {', '.join(self.forms())}")
+        one_form(self)
         return self
 
-    @classmethod
-    def forms(cls) -> tuple[str, ...]:
-        """The fields of which there is one."""
-        return "dataframe_split", "dataframe_records", "instances", "inputs"
-
-    def _forms(self) -> list[str]:
-        return [form for form in self.forms() if form in self.model_fields_set]
+    def wanted(self) -> str | None:
+        """The name of the model."""
+        return self.params.model
 
     def rows(self) -> tuple[list[list[float]], str]:
         """The rows, and the field that they were in. Raises InvalidRequestError."""
-        (form,) = self._forms()
+        form = one_form(self)
         if self.dataframe_split:
             return self.dataframe_split.data, f"{form}.data"
         if form == "dataframe_records":
@@ -88,9 +79,9 @@ class Invocation(BaseModel):
 
 
 class Predictions(BaseModel):
-    """The likeliest class of each row, in the order of the request."""
+    """The likeliest class of each row, or what a table's owner predicts, in the same order."""
 
-    predictions: list[int]
+    predictions: list[Value] | list[list[Value]]
 
 
 def add_invocations(
@@ -106,21 +97,29 @@ def add_invocations(
         "/invocations",
         response_model=Predictions,
         responses={status: {"model": ProblemResponse} for status in REFUSALS},
-        openapi_extra=json_body(Invocation.model_json_schema()),
+        openapi_extra=json_bodies(
+            Invocation.model_json_schema(), TableInvocation.model_json_schema()
+        ),
     )
     async def invocations(request: Request) -> Response:
-        """Classify rows, in the forms and with the answer of MLflow's model server."""
+        """Predict from rows, in the forms and with the answer of MLflow's model server."""
         with predictor.admit():
             body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
-            asked = parse_body(body, Invocation)
-            served = models.get(asked.params.model, "classifier")
+            served, asked = parse_rows(models, body, Invocation, TableInvocation, NamedInParams)
             answered_by(request.scope, served)
-            found, field = asked.rows()
-            check_count(len(found), settings.max_batch, field)
-            rows = to_rows(found, part_of(served), field)
-            classified = await classify(served, rows, predictor)
-        answer = Predictions(predictions=classified.labels.tolist())
-        return Response(answer.model_dump_json(), media_type="application/json")
+            if isinstance(asked, TableInvocation):
+                table = table_of(served)
+                given, field = asked.rows(table)
+                check_count(len(given), settings.max_batch, field)
+                outputs = await tabulate(served, to_table(given, table, field), predictor)
+                predictions = outputs[0].tolist()
+            else:
+                found, field = asked.rows()
+                check_count(len(found), settings.max_batch, field)
+                rows = to_rows(found, part_of(served), field)
+                predictions = (await classify(served, rows, predictor)).labels.tolist()
+        # Of the documented shape: it would be validated again, number by number.
+        return Response(to_json({"predictions": predictions}), media_type="application/json")
 
     return invocations
 

@@ -1,4 +1,4 @@
-"""The requests to one version of a classifier, from their coming to their answers."""
+"""The requests to one version of a model that takes rows, from their coming to their answers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from time import perf_counter
 
 import structlog
 
-from service.batch import Answers, Asked, Run
-from service.classifier import Rows
+from service.batch import Answers, Asked, Rows, Run
 from service.errors import PredictionFailedError, ServiceError, TimedOutError
 from service.metrics import Metrics
 from service.models import Served
@@ -49,13 +48,15 @@ class Lane:
         self._runs: list[Run] = []
         self._is_called = False
         self._timer: asyncio.TimerHandle | None = None
+        # When the last request that came must have its answer.
+        self.until = 0.0
 
     async def run(self, rows: Rows) -> tuple[Answers, int]:
         """The answers of a run with ``rows`` in it, and which of them is the first of these.
 
         Raises TimedOutError, PredictionFailedError, and what ServiceError the model raises.
         """
-        deadline = self._loop.time() + self._means.request_seconds
+        self.until = deadline = self._loop.time() + self._means.request_seconds
         asked = Asked(rows, self._loop.create_future(), deadline)
         self._waiting.append(asked)
         self._call()

@@ -22,8 +22,9 @@ class Standing:
 class Lifecycle:
     """Answers whether requests should come here; others tell it what happens."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, *, others: int = 0) -> None:
         self._models = models
+        self._others = others
         self.standings = {name: Standing() for name in models.names}
         self.registry = "not configured"
         self.draining = False
@@ -35,7 +36,8 @@ class Lifecycle:
     def reason_not_ready(self) -> str | None:
         """Why no request should come here; None if one should.
 
-        A model that cannot be had does not keep the others from being served, once that is known.
+        A model that cannot be had does not keep the rest from being served, once that is known.
+        Those that are not configured do not count.
         """
         if self.draining:
             return "shutting down"
@@ -50,13 +52,14 @@ class Lifecycle:
     def readiness(self) -> Readiness:
         """What /ready says."""
         reason = self.reason_not_ready()
-        states = [self._state(name) for name in self._models.names]
+        states = [self._state(name) for name in self._models.known]
         return Readiness(
             status="not ready" if reason else "ready",
             reason=reason,
             model=states[0].name,
             version=states[0].version,
             models=states,
+            others=self._others,
             registry=self.registry,
         )
 

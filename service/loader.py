@@ -37,6 +37,10 @@ def _runner(folder: Path, descriptor: Descriptor, threads: int) -> Runner:
         from service.text import TextGenerator
 
         return TextGenerator(folder, descriptor, intra_op_threads=threads)
+    if descriptor.kind == "tabular":
+        from service.tabular import Tabular
+
+        return Tabular(folder, descriptor, intra_op_threads=threads)
     from service.classifier import Classifier
 
     return Classifier(folder, descriptor, intra_op_threads=threads)

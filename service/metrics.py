@@ -106,7 +106,9 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
 
-    def served(self, model: str, version: str, accuracy: float, kind: Kind = "classifier") -> None:
+    def served(
+        self, model: str, version: str, accuracy: float | None, kind: Kind = "classifier"
+    ) -> None:
         """A version that is served from now on, in the place of any other of its model."""
         versions = self._versions.setdefault(model, [])
         if versions:
@@ -142,6 +144,17 @@ class Metrics:
         """A model of an upstream, which answers from now on; nothing of it runs here."""
         self._info.labels(model, version).set(1)
         self._create_series(model, version)
+    def gone(self, model: str) -> None:
+        """A model that is served no more: it has no series from now on."""
+        versions = self._versions.pop(model, [])
+        if versions:
+            self._info.remove(model, versions[-1])
+            self.quality.replaced(model)
+        for version in versions:
+            self._remove_series(model, version)
+        self.inference.gone(model)
+        for metric in (self._swaps, self._refused):
+            metric.remove_by_labels({"model": model})
 
     def refused(self, model: str) -> None:
         """A version that is not going to be served."""

@@ -58,6 +58,12 @@ class InferenceMetrics:
         del self._by_version[model, version]
         self._seconds.remove(model, version)
 
+    def gone(self, model: str) -> None:
+        """A model of which nobody asks any more."""
+        if self._by_model.pop(model, None):
+            self._queue.remove(model)
+            self._rows.remove(model)
+
     def waited(self, model: str, seconds: float) -> None:
         """Count the wait of one request for a run, whether or not one came."""
         self._series_of(model)[0].observe(seconds)

@@ -12,7 +12,9 @@ from service.package import Kind
 # Labels over which the share of right ones is taken.
 WINDOW = 1000
 _UNKNOWN = "unknown"
-_KINDS: dict[Kind, str] = {"classifier": "classifier", "text-generator": "text"}
+_KINDS: dict[Kind, str] = {
+    "classifier": "classifier", "text-generator": "text", "tabular": "tabular",
+}  # fmt: skip
 
 
 class QualityMetrics:
@@ -42,10 +44,11 @@ class QualityMetrics:
         self._windows: dict[tuple[str, str], deque[bool]] = {}
         self._create(_UNKNOWN, _UNKNOWN)
 
-    def served(self, model: str, version: str, kind: Kind, accuracy: float) -> None:
-        """A version that is served from now on."""
-        self._served[model] = (version, _KINDS[kind])
-        self._accuracy.labels(model, version, _KINDS[kind], "evaluation").set(accuracy)
+    def served(self, model: str, version: str, kind: Kind, accuracy: float | None) -> None:
+        """A version that is served from now on; ``accuracy`` is None if nobody measured it."""
+        if accuracy is not None:
+            self._served[model] = (version, _KINDS[kind])
+            self._accuracy.labels(model, version, _KINDS[kind], "evaluation").set(accuracy)
         self.create(model, version, kind)
 
     def create(self, model: str, version: str, kind: Kind) -> None:
@@ -57,7 +60,8 @@ class QualityMetrics:
 
     def replaced(self, model: str) -> None:
         """Another version is about to take the place of the one served."""
-        self._accuracy.remove(model, *self._served.pop(model), "evaluation")
+        if model in self._served:
+            self._accuracy.remove(model, *self._served.pop(model), "evaluation")
 
     def remove(self, model: str, version: str) -> None:
         """A version of which nobody asks any more."""

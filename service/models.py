@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,12 @@ class Named:
     def shown(self) -> str:
         """What a log line of JSON says of it, after other fields."""
         return "," + to_json({"model": self.name, "version": self.version}).decode()[1:-1]
+    descriptor: Descriptor
+    # What the kind says: service.classifier.Classifier, service.tabular.Tabular or
+    # service.text.TextGenerator.
+    runner: Any
+    # What came to it lately; None for a package without reference.json.
+    sketch: Sketch | None = None
 
     @cached_property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -59,11 +65,22 @@ class Canary:
         return random.random() < self.share and time.time() < self.until  # noqa: S311
 
 
+_KINDS: dict[Kind, str] = {
+    "classifier": "classifier", "text-generator": "text-generator",
+    "tabular": "model for tables",
+}  # fmt: skip
+
+
 class Models:
-    """Holds one version of each configured model, and for a while a canary beside it."""
+    """Holds one version of each configured model, and for a while a canary beside it.
+
+    Beside these it holds others, which come and go.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
+        self.others: tuple[str, ...] = ()
+        self.known = self.names
         self._served: dict[str, Served] = {}
         self._canaries: dict[str, Canary] = {}
 
@@ -71,9 +88,18 @@ class Models:
         """Serve this version from now on. What the one before it has begun, it ends."""
         self._served[served.name] = served
 
+    def expect(self, others: Iterable[str]) -> None:
+        """Hold these others from now on, and no more those of before that are not among them."""
+        gone = set(self.others).difference(others)
+        self.others = tuple(others)
+        self.known = (*self.names, *self.others)
+        for name in gone:
+            self._canaries.pop(name, None)
+            self._served.pop(name, None)
+
     def all(self) -> list[Served]:
-        """What is served, in the order of the configuration."""
-        return [self._served[name] for name in self.names if name in self._served]
+        """What is served, in the order of the configuration, and then the others."""
+        return [self._served[name] for name in self.known if name in self._served]
 
     def served(self, name: str) -> Served | None:
         """What is served under ``name``."""
@@ -91,21 +117,23 @@ class Models:
         """The canary beside the model of that name."""
         return self._canaries.get(name)
 
-    def get(self, name: str | None, kind: Kind, version: str | None = None) -> Served:
-        """What is to answer a request to the model of that name, or to the first of that kind.
+    def get(self, name: str | None, *kinds: Kind, version: str | None = None) -> Served:
+        """What is to answer a request to the model of that name, or to the first of those kinds.
 
         ``version``, if one is named, is all that will do. Raises ModelNotFoundError naming those
         that exist, NotReadyError.
         """
-        candidates = [served for served in self.all() if served.descriptor.kind == kind]
+        candidates = [served for served in self.all() if served.descriptor.kind in kinds]
         for served in candidates:
             if name in (None, served.name):
                 return self._chosen(served, version)
         missing = [known for known in self.names if known not in self._served]
-        if name in missing or (name is None and missing):
+        coming = name in self.others and name not in self._served
+        if coming or name in missing or (name is None and missing):
             raise NotReadyError("the model is not loaded")
         names = ", ".join(served.name for served in candidates) or "none"
-        raise ModelNotFoundError(f"there is no such {kind}; there are: {names}", field="model")
+        wanted = " or ".join(_KINDS[kind] for kind in kinds)
+        raise ModelNotFoundError(f"there is no such {wanted}; there are: {names}", field="model")
 
     def _chosen(self, champion: Served, version: str | None) -> Served:
         canary = self._canaries.get(champion.name)

@@ -1,4 +1,4 @@
-"""POST /predict: rows in, classes out."""
+"""POST /predict: rows in, classes or a table's outputs out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from pydantic_core import to_json
 
-from service.body import json_body, parse_body, read_body
+from service.asked import parse_rows
+from service.body import json_bodies, read_body
 from service.classify import REFUSALS, classify, part_of
 from service.direct import Endpoint
 from service.models import Models
@@ -15,8 +16,18 @@ from service.observed import answered_by
 from service.prediction_ids import PredictionIds
 from service.predictor import Predictor
 from service.rows import to_rows
-from service.schemas import PredictResponse, ProblemResponse, request_schema
+from service.schemas import (
+    Named,
+    PredictResponse,
+    ProblemResponse,
+    TableRequest,
+    TableResponse,
+    request_schemas,
+)
 from service.settings import Settings
+from service.tables import to_table
+from service.tabulate import classes, predictions, tabulate
+from service.tabulate import part_of as table_of
 
 
 def add_predict(
@@ -26,37 +37,39 @@ def add_predict(
     predictor: Predictor,
     ids: PredictionIds | None,
 ) -> Endpoint:
-    """Let classifiers be asked; returns the endpoint of POST /predict."""
-    schema = request_schema(settings.max_batch)
+    """Let models that take rows be asked; returns the endpoint of POST /predict."""
+    schemas = request_schemas(settings.max_batch)
 
     @app.post(
         "/predict",
-        response_model=PredictResponse,
+        response_model=PredictResponse | TableResponse,
         responses={status: {"model": ProblemResponse} for status in REFUSALS},
-        openapi_extra=json_body(schema.model_json_schema()),
+        openapi_extra=json_bodies(*(schema.model_json_schema() for schema in schemas)),
     )
     async def predict(request: Request) -> Response:
-        """Classify rows, such as images of handwritten digits."""
+        """Classify rows, such as images of handwritten digits, or ask a model for tables."""
         with predictor.admit():
             body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
-            asked = parse_body(body, schema)
-            served = models.get(asked.model, "classifier")
+            served, asked = parse_rows(models, body, *schemas, Named)
             answered_by(request.scope, served)
-            part = part_of(served)
-            rows = to_rows(asked.instances, part)
-            found = await classify(served, rows, predictor)
-            labels = found.labels.tolist()
-            answer: dict[str, Any] = {
-                "model": served.name,
-                "version": served.version,
-                "predictions": [
+            answer: dict[str, Any] = {"model": served.name, "version": served.version}
+            if isinstance(asked, TableRequest):
+                table = table_of(served)
+                outputs = await tabulate(served, to_table(asked.instances, table), predictor)
+                answer["predictions"] = predictions(table, outputs)
+                if named := classes(table):
+                    answer["classes"] = named
+            else:
+                part = part_of(served)
+                found = await classify(served, to_rows(asked.instances, part), predictor)
+                labels = found.labels.tolist()
+                answer["predictions"] = [
                     {"label": label, "probabilities": row}
                     for label, row in zip(labels, found.rounded, strict=True)
-                ],
-            }
-            if ids:
-                name, version = served.name, served.version
-                answer["prediction_id"] = ids.make(name, version, labels, part.classes)
+                ]
+                if ids:
+                    name, version = served.name, served.version
+                    answer["prediction_id"] = ids.make(name, version, labels, part.classes)
         # Of the documented shape: as a PredictResponse every number would be validated again.
         return Response(to_json(answer), media_type="application/json")
 

@@ -12,8 +12,7 @@ from typing import TypeVar
 import onnxruntime as ort
 import structlog
 
-from service.batch import Answers
-from service.classifier import Rows
+from service.batch import Answers, Rows
 from service.errors import OverloadedError, PredictionFailedError, ServiceError, TimedOutError
 from service.lane import Lane, Means
 from service.metrics import Metrics
@@ -39,8 +38,8 @@ class Predictor:
     """Runs models in ``pool``, which has ``workers`` threads, for all endpoints.
 
     A full batch takes milliseconds, a token of a text or a larger model more: in a pool the probes
-    answer meanwhile, and the runtime lets go of the interpreter while it computes. Requests to one
-    classifier share their runs, of ``max_rows`` rows at most.
+    answer meanwhile, and the runtime lets go of the interpreter while it computes. Requests with
+    rows to one model share its runs, of ``max_rows`` rows at most.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Predictor:
         request_seconds: float,
     ) -> None:
         self._means = Means(pool, workers, max_rows, request_seconds, metrics, Watch())
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
         self._pool = pool
         self._metrics = metrics
         self._max_in_flight = max_in_flight
@@ -79,17 +78,25 @@ class Predictor:
         """When a request that begins now must have its answer, by the clock of the event loop."""
         return asyncio.get_running_loop().time() + self._request_seconds
 
-    async def classify(self, served: Served, rows: Rows) -> tuple[Answers, int]:
-        """The answers of a run with (n, features) ``rows`` in it, and which is the first of these.
+    async def predict(self, served: Served, rows: Rows) -> tuple[Answers, int]:
+        """The answers of a run with ``rows`` in it, and which of them is the first of these.
 
         Raises TimedOutError, PredictionFailedError.
         """
-        lane = self._lanes.get(served.name)
+        lane = self._lanes.get((served.name, served.version))
         if lane is None or lane.served is not served:
-            # The lane of the version before ends what it has begun.
-            lane = Lane(served, self._means, asyncio.get_running_loop())
-            self._lanes[served.name] = lane
+            lane = self._open_lane(served)
         return await lane.run(rows)
+
+    def _open_lane(self, served: Served) -> Lane:
+        loop = asyncio.get_running_loop()
+        # A lane that ended what was asked of it keeps a model in memory that may be gone.
+        for key, lane in tuple(self._lanes.items()):
+            if lane.until < loop.time():
+                del self._lanes[key]
+        lane = Lane(served, self._means, loop)
+        self._lanes[served.name, served.version] = lane
+        return lane
 
     async def run(
         self,

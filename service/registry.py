@@ -24,6 +24,7 @@ from service.package import (
     DESCRIPTOR_FILE,
     MAX_DESCRIPTOR_BYTES,
     MAX_REFERENCE_BYTES,
+    NAME_PATTERN,
     REFERENCE_FILE,
     VERSION_PATTERN,
 )
@@ -89,21 +90,29 @@ class Registry:
         self._fetcher = fetcher
         self._max_model_bytes = max_model_bytes
 
-    async def registered(self, names: Collection[str]) -> dict[str, Registered]:
-        """Each model in ``names`` that is registered."""
+    async def registered(
+        self, names: Collection[str], alias: str | None = None
+    ) -> dict[str, Registered]:
+        """Each model in ``names`` that is registered, and each other one that has ``alias``.
+
+        Others whose name is none that a package can have are left out.
+        """
         found: dict[str, Registered] = {}
         query = {"max_results": _PAGE}
         for _ in range(_MAX_PAGES):
             page = await self._ask("registered-models/search", query, _Page)
             for model in page.registered_models:
-                if model.name in names:
-                    found[model.name] = Registered(
-                        {item.alias: item.version for item in model.aliases},
-                        {tag.key: tag.value for tag in model.tags},
-                    )
-            if len(found) == len(names) or not page.next_page_token:
+                aliases = {item.alias: item.version for item in model.aliases}
+                is_other = alias in aliases and re.fullmatch(NAME_PATTERN, model.name)
+                if model.name in names or is_other:
+                    tags = {tag.key: tag.value for tag in model.tags}
+                    found[model.name] = Registered(aliases, tags)
+            if not page.next_page_token or (alias is None and len(found) == len(names)):
                 return found
             query["page_token"] = page.next_page_token
+        if found.keys() >= set(names):
+            # There are more others than anybody asks for.
+            return found
         raise RegistryUnreachableError(f"its list of models has more than {_MAX_PAGES} pages")
 
     async def digest_tag(self, name: str, version: str) -> str | None:

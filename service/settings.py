@@ -47,6 +47,13 @@ class Settings(BaseModel):
         max_length=16,
         description="Names of the registered models to serve, separated by commas.",
     )
+    others: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Most other registered models that are served too once they have a champion,"
+        " the first ones by their names.",
+    )
     registry_uri: Annotated[str, AfterValidator(address)] = Field(
         default="",
         description="Address of the MLflow server; empty: only the copies in cache_dir are served.",

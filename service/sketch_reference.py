@@ -96,7 +96,8 @@ def _check(reference: Reference, descriptor: Descriptor) -> None:
                 f"groups of tokens, the model {part.features}, {part.classes} and none"
             )
         return
-    assert descriptor.text is not None
+    if descriptor.text is None:
+        raise ModelInvalidError(f"{REFERENCE_FILE} is of no use to a {descriptor.kind} model")
     groups = max(reference.groups, default=-1) + 1
     names = [feature.name for feature in reference.features]
     expected = (1, groups, descriptor.text.vocabulary)

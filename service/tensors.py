@@ -7,6 +7,7 @@ with its binary tensor data extension.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 }  # fmt: skip
 
 _NUMBERS = (int, float)
+# Of each element of BYTES.
+_LENGTH = struct.Struct("<I")
 
 
 def dtype_of(datatype: str, field: str) -> np.dtype[Any]:
@@ -78,3 +81,27 @@ def _has_shape(rows: Sequence[Any], shape: Sequence[int]) -> bool:
     if len(shape) != 2 or len(rows) != shape[0]:
         return False
     return all(isinstance(row, list) and len(row) == shape[1] for row in rows)
+
+
+def strings_from_bytes(content: bytes, count: int, field: str) -> list[str]:
+    """``count`` texts, each with its length before it. Raises InvalidRequestError."""
+    texts: list[str] = []
+    place = 0
+    while place < len(content) and len(texts) <= count:
+        (length,) = _LENGTH.unpack(content[place : place + 4].ljust(4, b"\0"))
+        begin, place = place + 4, place + 4 + length
+        if place > len(content):
+            raise InvalidRequestError("a text ends after its bytes", field=field)
+        try:
+            texts.append(content[begin:place].decode())
+        except UnicodeDecodeError:
+            raise InvalidRequestError("a text is not UTF-8", field=field) from None
+    if len(texts) != count:
+        raise InvalidRequestError(f"its bytes are not {count} texts", field=field)
+    return texts
+
+
+def strings_to_bytes(texts: Sequence[str]) -> bytes:
+    """The texts, each with its length before it."""
+    encoded = (text.encode() for text in texts)
+    return b"".join(_LENGTH.pack(len(text)) + text for text in encoded)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from service.package_tabular import MAX_COLUMNS, MAX_OUTPUTS
 from service.schemas import EXAMPLE_ROW
 
 PREFIX = "/v2"
@@ -13,7 +14,8 @@ PREFIX = "/v2"
 Size = Annotated[int, Field(strict=True, ge=0, le=2**40)]
 Shape = Annotated[list[Size], Field(min_length=1, max_length=8)]
 Parameters = dict[str, Any]
-_MOST_TENSORS = 64
+# A table has one for each column.
+_MOST_TENSORS = max(MAX_COLUMNS, MAX_OUTPUTS)
 
 
 class InputTensor(BaseModel):
@@ -23,7 +25,7 @@ class InputTensor(BaseModel):
     shape: Shape
     datatype: str
     parameters: Parameters = Field(default_factory=dict)
-    # Numbers, or rows of numbers; what they are is looked at once their shape is known.
+    # Values, or rows of them; what they are is looked at once their shape is known.
     data: list[Any] | None = None
 
 
@@ -67,7 +69,7 @@ class OutputTensor(BaseModel):
     datatype: str
     shape: list[int]
     parameters: Parameters | None = None
-    data: list[int] | list[float] | None = None
+    data: list[int] | list[float] | list[bool] | list[str] | None = None
 
 
 class InferResponse(BaseModel):

@@ -74,8 +74,8 @@ async def together(
     """The labels of each request, or its error; all come in one turn of the event loop."""
 
     async def ask(rows: Rows) -> list[int]:
-        answers, first = await predictor.classify(served, rows)
-        return answers.labels[first : first + len(rows)].tolist()
+        answers, first = await predictor.predict(served, rows)
+        return answers.outputs[0][first : first + len(rows)].tolist()
 
     return await asyncio.gather(*map(ask, requests), return_exceptions=True)
 
@@ -206,7 +206,7 @@ def test_versions_do_not_share_runs(predictor: Callable[..., Predictor]) -> None
 
 
 def test_probabilities_for_people_are_rounded() -> None:
-    answers = Answers(np.array([0]), np.array([[1 / 3, 2 / 3]], np.float32))
+    answers = Answers((np.array([0]), np.array([[1 / 3, 2 / 3]], np.float32)))
     assert answers.rounded == [[0.333333, 0.666667]]
 
 
