@@ -19,6 +19,7 @@ from kindling.registry_access import access
 from kindling.table import console, table
 
 _FOLLOW_SECONDS = 120.0
+_NOTICE_SECONDS = 15.0
 _METRICS = ("accuracy", "perplexity")
 
 
@@ -39,7 +40,8 @@ def follow(
 
     Raises KindlingError when a pod refuses the version, or at the bound.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     while True:
         pods = serving_pods(kubectl)
         serving = [pod for pod in pods if pod.model(move.name)]
@@ -55,7 +57,10 @@ def follow(
         if not behind and len(serving) == len(pods):
             return f"{len(pods)} pods serve it" if len(pods) != 1 else "1 pod serves it"
         if pods and not serving and all(pod.answer for pod in pods):
-            return "no pod is set to serve it"
+            # Pods that serve what nobody configured learn of it at their next look.
+            noticing = _NOTICE_SECONDS if any(pod.answer.get("others") for pod in pods) else 0.0
+            if time.monotonic() >= began + min(noticing, seconds):
+                return "no pod is set to serve it"
         if time.monotonic() > deadline:
             late = ", ".join(behind) or "pods that do not answer"
             raise KindlingError(

@@ -17,6 +17,8 @@ def open_session(content: bytes, *, intra_op_threads: int) -> ort.InferenceSessi
     # Left alone, the runtime starts a thread per core of the host, whatever share is ours.
     options.intra_op_num_threads = intra_op_threads
     options.inter_op_num_threads = 1
+    # What fails raises, too. The runtime's own lines would stand among ours, and are no JSON.
+    options.log_severity_level = 4
     entries = {
         "session.intra_op.allow_spinning": "0",
         # Or it would guess from the content whether it is of the runtime's own format.

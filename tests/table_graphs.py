@@ -120,6 +120,30 @@ def houses_graph() -> bytes:
     return graph(nodes, weights, inputs, [value("prediction", double, [None, 2])])
 
 
+def echo() -> dict[str, bytes]:
+    """Says again what it is told, and fails at nothing: a number, 0 if it is missing, a text."""
+    part = {
+        "inputs": [
+            {"name": "text", "type": "string"}, {"name": "x", "type": "double", "optional": True},
+        ],
+        "outputs": [
+            {"name": "said", "type": "string", "size": 1},
+            {"name": "number", "type": "double", "size": 1},
+        ],
+        "graph_input": "columns",
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Identity", ["text"], ["said"]),
+        helper.make_node("IsNaN", ["x"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "x"], ["number"]),
+    ]
+    value, double, string = helper.make_tensor_value_info, TensorProto.DOUBLE, TensorProto.STRING
+    inputs = [value("text", string, ["N", 1]), value("x", double, ["N", 1])]
+    outputs = [value("said", string, ["N", 1]), value("number", double, ["N", 1])]
+    content = graph(nodes, {"zero": np.array(0.0)}, inputs, outputs)
+    return {"model.json": describe(part, "echo"), "model.onnx": content}
+
+
 def output_only(kind: str, shape: Sequence[int | str | None], rows: int = 1) -> bytes:
     """A graph of one column ``x`` of which ``kind`` and ``shape`` are those of its output."""
     nodes = [

@@ -37,6 +37,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "registry.uri": {"registry": {"uri": "https://elsewhere"}},
         "registry.alias": {"registry": {"alias": "challenger"}},
         "registry.fallbackAlias": {"registry": {"fallbackAlias": "stable"}},
+        "registry.others": {"registry": {"others": 10}},
         "tracing.enabled": {"tracing": {"enabled": False}},
         "tracing.endpoint": {"tracing": {"endpoint": "http://collector:4318/v1/traces"}},
         "tracing.sampleRatio": {"tracing": {"sampleRatio": 1}},

@@ -72,10 +72,12 @@ def test_only_tmp_and_the_models_are_writable_and_both_are_bounded(render: Rende
 
 
 def test_models_and_registry_reach_the_service_under_names_that_it_knows(render: Render) -> None:
-    given = container(render(models=["a", "b"], registry={"alias": "challenger"}))["env"]
+    registry = {"alias": "challenger", "others": 3}
+    given = container(render(models=["a", "b"], registry=registry))["env"]
     by_name = {one["name"]: one for one in given}
     assert by_name["KINDLING_SERVICE_MODELS"]["value"] == "a,b"
     assert by_name["KINDLING_SERVICE_MODEL_ALIAS"]["value"] == "challenger"
+    assert by_name["KINDLING_SERVICE_OTHERS"]["value"] == "3"
     password = by_name["KINDLING_SERVICE_REGISTRY_PASSWORD"]
     assert password["valueFrom"]["secretKeyRef"] == {"name": "mlflow", "key": "reader-password"}
     prefix = "KINDLING_SERVICE_"

@@ -78,6 +78,18 @@ def test_a_move_that_a_pod_refuses_is_undone(monkeypatch: pytest.MonkeyPatch) ->
     assert client.aliases == {"champion": "1"}
 
 
+def test_pods_that_serve_others_are_given_time_to_notice_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noticing = ServingPod("kindling", "a", {"status": "ready", "models": [], "others": 3})
+    left = answers(monkeypatch, [noticing], [noticing], [pod("a", "2")])
+    assert follow() == "1 pod serves it"
+    assert len(left) == 1
+    answers(monkeypatch, [noticing])
+    monkeypatch.setattr(models, "_NOTICE_SECONDS", 0.05)
+    assert follow() == "no pod is set to serve it"
+
+
 class FakeKubectl(Kubectl):
     """Answers as the API server does through its proxy."""
 

@@ -18,7 +18,8 @@ from schemathesis.config import SchemathesisConfig
 
 # Overloaded or too slow: said as it should be, and no fault of the request.
 BUSY = frozenset({503, 504})
-MODELS = {"/predict": "digits", "/v1/chat/completions": "text"}
+# In turn, as far as they are served there.
+MODELS = {"/predict": ("digits", "echo"), "/v1/chat/completions": ("text",)}
 
 
 def no_failure(response: Any, case: Any) -> None:
@@ -66,11 +67,13 @@ def _try(operation: Any, mode: Any, examples: int, sent: dict[str, int]) -> None
         number = sent[operation.label] = sent.get(operation.label, 0) + 1
         if number % 2 and isinstance(case.body, dict) and case.body.get("model"):
             # A name made up is one of no model; more is seen beyond that.
-            case.body["model"] = MODELS[operation.path]
+            known = MODELS[operation.path]
+            case.body["model"] = known[number // 2 % len(known)]
         if number % 2 and operation.path.startswith("/v2/") and case.path_parameters:
-            case.path_parameters["model"] = "digits"
+            model, version = [("digits", "3"), ("echo", "1")][number // 2 % 2]
+            case.path_parameters["model"] = model
             case.path_parameters.pop("version", None)
-            case.path_parameters |= {"version": "3"} if "{version}" in operation.path else {}
+            case.path_parameters |= {"version": version} if "{version}" in operation.path else {}
         no_failure(case.call(), case)
 
     run()

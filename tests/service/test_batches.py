@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -203,6 +205,43 @@ def test_versions_do_not_share_runs(predictor: Callable[..., Predictor]) -> None
 
     asyncio.run(ask())
     assert (old.runs, new.runs) == ([1], [1])
+
+
+def test_a_canary_and_its_champion_keep_what_is_known_of_how_quick_they_are(
+    predictor: Callable[..., Predictor],
+) -> None:
+    champion, canary = Recording(), Recording()
+
+    loaded = replace(model(canary), version="2")
+
+    async def ask_in_turn() -> None:
+        shared, served = predictor(), model(champion)
+        for number in range(3):
+            await together(shared, served, rows_of(number))
+            await together(shared, loaded, rows_of(number))
+
+    asyncio.run(ask_in_turn())
+    for runner in (champion, canary):
+        assert [name[:4] for name in runner.threads] == ["infe", "Main", "Main"]
+
+
+def test_a_model_of_which_nobody_asks_any_more_is_let_go(
+    predictor: Callable[..., Predictor],
+) -> None:
+    served = model(Recording())
+    gone = weakref.ref(served.runner)
+
+    async def ask(served: list[Served]) -> None:
+        shared = predictor(request_seconds=0.1)
+        await together(shared, served.pop(), rows_of(1))
+        await asyncio.sleep(0.15)
+        await together(shared, replace(model(Recording()), name="other"), rows_of(1))
+        gc.collect()
+        assert gone() is None
+
+    asking = [served]
+    del served
+    asyncio.run(ask(asking))
 
 
 def test_probabilities_for_people_are_rounded() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import table_graphs
 from fuzz import try_all
+from table_models import load
 from text_models import trained
 
 from service.app import create_app
@@ -18,14 +20,15 @@ from service.settings import Settings
 
 @pytest.fixture
 def models(served: Served, tmp_path: Path) -> Models:
-    """A classifier and a text generator."""
+    """A classifier, a text generator and a model for tables."""
     for name, content in trained().items():
         (tmp_path / name).write_bytes(content)
     descriptor = read_descriptor(tmp_path, "text")
     runner = open_runner(tmp_path, descriptor, intra_op_threads=1)
-    models = Models(["digits", "text"])
+    models = Models(["digits", "text", "echo"])
     models.put(served)
     models.put(Served("text", "1", descriptor, runner))
+    models.put(load(table_graphs.echo(), "echo"))
     return models
 
 
@@ -60,6 +63,6 @@ def test_a_failure_is_found(models: Models, monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: Any) -> None:
         raise ServiceError("it failed")
 
-    monkeypatch.setattr("service.predict.parse_body", fail)
+    monkeypatch.setattr("service.predict.parse_rows", fail)
     with pytest.raises(AssertionError, match="POST /predict: 500"):
         try_all(create_app(Settings(), models), examples=4)

@@ -171,11 +171,11 @@ def test_numbers_have_the_range_of_their_type(
         ([{}], "houses", "instances[0].the city", "missing"),
         ([], "houses", "instances", "at least 1 item"),
         ([HOUSE] * 5, "houses", "instances", "at most 4 items"),
-        ("houses", "houses", "instances", "list"),
-        ([HOUSE], None, "instances[0]", "Input should be a valid list"),
-        ([HOUSE], "digits", "instances[0]", "Input should be a valid list"),
-        ([HOUSE], "absent", "instances[0]", "Input should be a valid list"),
-        ([HOUSE], 7, "instances[0]", "Input should be a valid list"),
+        ("houses", "houses", "instances", "array"),
+        ([HOUSE], None, "instances[0]", "Input should be a valid array"),
+        ([HOUSE], "digits", "instances[0]", "Input should be a valid array"),
+        ([HOUSE], "absent", "instances[0]", "Input should be a valid array"),
+        ([HOUSE], 7, "model", "Input should be a valid string"),
     ],
 )
 def test_what_is_refused(
@@ -246,3 +246,21 @@ def test_the_description_has_both_kinds_of_requests_and_answers(client: TestClie
     assert [one["title"] for one in sent] == ["PredictRequest", "TableRequest"]
     got = predict["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
     assert [one["$ref"].rpartition("/")[2] for one in got] == ["PredictResponse", "TableResponse"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a\0b", "Köln am Rhein", "🙂", "x" * 100_000], ids=["none", "0", "ö", "🙂", "long"]
+)
+def test_texts_reach_the_model_and_come_back_as_they_are(
+    make_client: Callable[..., TestClient], text: str
+) -> None:
+    client = make_client(load(graphs.echo(), "echo"))
+    assert ask(client, [{"text": text, "x": 0.1}]).status_code == 404
+    found = ask(client, [{"text": text, "x": 0.1}, {"text": "", "x": None}], "echo").json()
+    assert found["predictions"] == [{"said": text, "number": 0.1}, {"said": "", "number": 0.0}]
+
+
+def test_texts_that_are_no_unicode_are_refused(make_client: Callable[..., TestClient]) -> None:
+    client = make_client(load(graphs.echo(), "echo"))
+    body = b'{"model": "echo", "instances": [["\\ud800", 1]]}'
+    assert client.post("/predict", content=body).status_code == 422
