@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from service.body import parse_body
-from service.errors import InvalidRequestError, ServiceError
+from service.errors import InvalidRequestError
 from service.models import Models, Served
 from service.package import Kind
 from service.schemas import Asking
@@ -44,11 +44,15 @@ def parse_rows(
 
 
 def _of_table(models: Models, body: bytes, named: type[Asking]) -> Served | None:
-    """The model for tables that ``body`` is for, if it is for one."""
+    """The model for tables that ``body`` is for, if it is for one.
+
+    Raises ModelNotFoundError, NotReadyError.
+    """
     if all(served.descriptor.kind != "tabular" for served in models.all()):
         return None
     try:
-        served = models.get(parse_body(body, named).wanted(), *ROWS)
-    except ServiceError:
+        name = parse_body(body, named).wanted()
+    except InvalidRequestError:
         return None
+    served = models.get(name, *ROWS)
     return served if served.descriptor.kind == "tabular" else None
