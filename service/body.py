@@ -65,6 +65,24 @@ def _path(location: tuple[int | str, ...]) -> str:
     return "".join(parts).lstrip(".")[:200] or "body"
 
 
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """How OpenAPI describes what fits ``model``: whole, for references lead elsewhere there."""
+    nested = model.model_json_schema()
+    schema: dict[str, Any] = _whole(nested, nested.pop("$defs", {}))
+    return schema
+
+
+def _whole(node: Any, definitions: dict[str, Any]) -> Any:
+    """``node`` with every reference replaced by what it refers to."""
+    if isinstance(node, list):
+        return [_whole(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = dict(node)
+    target = definitions[name.rpartition("/")[2]] if (name := node.pop("$ref", "")) else {}
+    return {key: _whole(value, definitions) for key, value in {**target, **node}.items()}
+
+
 def json_body(schema: Mapping[str, Any]) -> dict[str, Any]:
     """How OpenAPI describes a body that is read by ``read_body``; its example is the first one."""
     return json_bodies(schema)

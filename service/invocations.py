@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, mo
 from pydantic_core import to_json
 
 from service.asked import parse_rows
-from service.body import json_bodies, read_body
+from service.body import json_bodies, read_body, schema_of
 from service.classify import REFUSALS, classify, part_of
 from service.direct import Endpoint
 from service.errors import InvalidRequestError
@@ -97,9 +97,7 @@ def add_invocations(
         "/invocations",
         response_model=Predictions,
         responses={status: {"model": ProblemResponse} for status in REFUSALS},
-        openapi_extra=json_bodies(
-            Invocation.model_json_schema(), TableInvocation.model_json_schema()
-        ),
+        openapi_extra=json_bodies(schema_of(Invocation), schema_of(TableInvocation)),
     )
     async def invocations(request: Request) -> Response:
         """Predict from rows, in the forms and with the answer of MLflow's model server."""

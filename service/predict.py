@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic_core import to_json
 
 from service.asked import parse_rows
-from service.body import json_bodies, read_body
+from service.body import json_bodies, read_body, schema_of
 from service.classify import REFUSALS, classify, part_of
 from service.direct import Endpoint
 from service.models import Models
@@ -44,7 +44,7 @@ def add_predict(
         "/predict",
         response_model=PredictResponse | TableResponse,
         responses={status: {"model": ProblemResponse} for status in REFUSALS},
-        openapi_extra=json_bodies(*(schema.model_json_schema() for schema in schemas)),
+        openapi_extra=json_bodies(*map(schema_of, schemas)),
     )
     async def predict(request: Request) -> Response:
         """Classify rows, such as images of handwritten digits, or ask a model for tables."""

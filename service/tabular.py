@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.errors import ModelInvalidError, NotReadyError, PredictionFailedError
 from service.onnx import first_line, open_session
 from service.package import GRAPH_FILE, Descriptor, read_file
-from service.package_tabular import OutputPart, TabularPart
+from service.package_tabular import InputPart, OutputPart, TabularPart
 
 # (n, columns): float64, or objects where a column has strings.
 Table = NDArray[Any]
@@ -21,6 +21,7 @@ _NUMBERS: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
     "tensor(int32)": np.int32, "tensor(bool)": np.bool_,
 }  # fmt: skip
+_FLOATS = ("tensor(float)", "tensor(double)")
 _STRINGS = "tensor(string)"
 _OUTPUTS = {
     "boolean": "tensor(bool)", "long": "tensor(int64)", "float": "tensor(float)",
@@ -109,6 +110,8 @@ class Tabular:
         if self._part.graph_input == "matrix":
             if len(nodes) != 1 or nodes[0].type not in _NUMBERS:
                 raise _unfit("input", _shown(nodes), "one matrix of numbers")
+            if any(not _takes(nodes[0].type, column) for column in columns):
+                raise _unfit("input", _shown(nodes), "of floats or doubles, as its columns are")
             if not _fits(nodes[0].shape, len(columns)):
                 raise _unfit("input", _shown(nodes), f"[n, {len(columns)}]")
             return [(nodes[0].name, _NUMBERS[nodes[0].type], slice(None))]
@@ -121,7 +124,7 @@ class Tabular:
         for place, column in enumerate(columns):
             node = named[column.in_graph]
             kind = object if node.type == _STRINGS else _NUMBERS.get(node.type)
-            if kind is None or (column.type == "string") != (kind is object):
+            if kind is None or not _takes(node.type, column):
                 raise _unfit(f"{column.name} as", node.type, column.type)
             if not _fits(node.shape, 1):
                 raise _unfit(f"{column.name} as", _shown([node]), "[n, 1]")
@@ -145,6 +148,13 @@ def _shaped(array: Any, part: OutputPart, rows: int) -> NDArray[Any]:
         raise PredictionFailedError("the model answers with another shape than it should")
     is_line = part.size == 1 and part.classes is None
     return found.reshape(rows) if is_line else found.reshape(rows, part.size)
+
+
+def _takes(kind: str, column: InputPart) -> bool:
+    """Whether an input of this kind can be given a column without loss of what it says."""
+    if column.type == "string" or kind == _STRINGS:
+        return column.type == "string" and kind == _STRINGS
+    return column.type not in ("float", "double") or kind in _FLOATS
 
 
 def _fits(shape: list[int | str | None], width: int) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from starlette.responses import JSONResponse
 
 from service.asked import ROWS
-from service.body import json_body, parse_body, read_body
+from service.body import json_body, parse_body, read_body, schema_of
 from service.classifier import Rows
 from service.classify import REFUSALS, classify, part_of
 from service.errors import InvalidRequestError
@@ -110,7 +110,7 @@ def add_v2(
                 found = {LABEL: classified.labels, PROBABILITIES: classified.probabilities}
         return answer(asked, served, {name: (found[name], wanted[name]) for name in wanted})
 
-    described = json_body(InferRequest.model_json_schema())
+    described = json_body(schema_of(InferRequest))
     for number, path in enumerate(_PATHS):
         suffix = "_of_version" if number else ""
         app.get(path, responses=_ABSENT, operation_id=f"v2_metadata{suffix}")(metadata)

@@ -81,6 +81,13 @@ def test_docs_load_nothing_from_elsewhere(client: TestClient) -> None:
         assert len(answer.content) > 500
 
 
+def test_the_api_description_refers_to_nothing_that_is_not_there(client: TestClient) -> None:
+    text = client.get("/openapi.json").text
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for name in re.findall(r'"\$ref":"([^"]*)"', text):
+        assert name.removeprefix("#/components/schemas/") in schemas, name
+
+
 def test_example_in_the_api_description_works(client: TestClient) -> None:
     content = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
     body = content["content"]["application/json"]

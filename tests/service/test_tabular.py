@@ -97,8 +97,24 @@ def test_a_graph_without_strings_must_run() -> None:
         [kind("x", TensorProto.INT64, ["N", 1])],
         [kind("y", TensorProto.DOUBLE, ["N", 1])],
     )
+    part = {
+        "inputs": [{"name": "x", "type": "long"}], "graph_input": "columns",
+        "outputs": [{"name": "y", "type": "double", "size": 1}],
+    }  # fmt: skip
     with pytest.raises(ModelInvalidError, match=r"model\.onnx does not run"):
-        load(one_output("double", 1, ["N", 1]) | {"model.onnx": content}, "one")
+        load({"model.json": graphs.describe(part, "one"), "model.onnx": content}, "one")
+
+
+def test_as_many_rows_are_tried_as_a_request_may_have(tmp_path: Any, monkeypatch: Any) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr("service.check.confine", lambda *_: None)
+    monkeypatch.setattr("service.check.give_way", lambda: None)
+    monkeypatch.setattr(Tabular, "warm", lambda _, rows=1: tried.append(rows))
+    for file, content in graphs.houses().items():
+        (tmp_path / file).write_bytes(content)
+    for most, numbers in (("256", "40"), ("8", "40"), ("8", "1")):
+        assert main([str(tmp_path), "houses", "--max-batch", most, "--max-numbers", numbers]) == 0
+    assert tried == [1, 10, 1, 8, 1, 1]
 
 
 def _column(change: int, **changes: Any) -> dict[str, Any]:
@@ -118,6 +134,12 @@ HOUSE_OUTPUT = {"name": "prediction", "type": "double", "size": 2}
             graphs.sizes() | {"model.onnx": graphs.sizes_graph(kind=TensorProto.UINT8)},
             "not one matrix of numbers",
         ),
+        (
+            graphs.sizes() | {"model.onnx": graphs.sizes_graph(kind=TensorProto.INT64)},
+            r"tensor\(int64\) \[N, 2\], not of floats or doubles",
+        ),
+        (graphs.houses(**_column(3, type="float")), r"rooms as tensor\(int64\), not float"),
+        (graphs.houses(**_column(2, type="double")), r"garden as tensor\(bool\), not double"),
         (graphs.sizes() | {"model.onnx": graphs.houses_graph()}, "not one matrix of numbers"),
         (graphs.houses() | {"model.onnx": graphs.sizes_graph()}, "inputs x, not the columns age"),
         (graphs.houses(**_column(1, graph_name="town")), "not the columns age, garden, rooms, t"),
