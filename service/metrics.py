@@ -144,6 +144,7 @@ class Metrics:
         """A model of an upstream, which answers from now on; nothing of it runs here."""
         self._info.labels(model, version).set(1)
         self._create_series(model, version)
+
     def gone(self, model: str) -> None:
         """A model that is served no more: it has no series from now on."""
         versions = self._versions.pop(model, [])

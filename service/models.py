@@ -27,12 +27,6 @@ class Named:
     def shown(self) -> str:
         """What a log line of JSON says of it, after other fields."""
         return "," + to_json({"model": self.name, "version": self.version}).decode()[1:-1]
-    descriptor: Descriptor
-    # What the kind says: service.classifier.Classifier, service.tabular.Tabular or
-    # service.text.TextGenerator.
-    runner: Any
-    # What came to it lately; None for a package without reference.json.
-    sketch: Sketch | None = None
 
     @cached_property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -46,7 +40,8 @@ class Served(Named):
     """One version of a model. A request takes it once, and keeps it to its end."""
 
     descriptor: Descriptor
-    # What the kind says: service.classifier.Classifier or service.text.TextGenerator.
+    # What the kind says: service.classifier.Classifier, service.tabular.Tabular or
+    # service.text.TextGenerator.
     runner: Any
     # What came to it lately; None for a package without reference.json.
     sketch: Sketch | None = None
