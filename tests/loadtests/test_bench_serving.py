@@ -303,8 +303,8 @@ def test_the_registry_has_what_the_service_asks_of_one(tmp_path: Path) -> None:
         )
 
         async def ask() -> None:
-            aliases = await asked.aliases(["logistic"])
-            assert aliases == {"logistic": {"champion": registry.VERSION}}
+            found = await asked.registered(["logistic"])
+            assert found["logistic"].aliases == {"champion": registry.VERSION}
             tag = await asked.digest_tag("logistic", registry.VERSION)
             assert tag
             root = await asked.artifact_root("logistic", registry.VERSION)
