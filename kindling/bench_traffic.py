@@ -12,6 +12,9 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from typing import cast
+
+import uvloop
 
 from kindling import paths
 
@@ -30,8 +33,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     async def drive(self, until: float) -> int:
         """Send requests ``until`` then; how many were answered."""
@@ -93,4 +95,4 @@ async def _drive(
 if __name__ == "__main__":
     *ports, turns, seconds, connections = sys.argv[1:]
     driven = _drive([*map(int, ports)], int(turns), float(seconds), int(connections))
-    print(json.dumps(asyncio.run(driven)))
+    print(json.dumps(uvloop.run(driven)))

@@ -1,69 +1,49 @@
-"""One log line for each answered request, at little cost."""
+"""One log line for each answered request."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 
 from pydantic_core import to_json
 
 from service.observed import Observed
 
-_SECONDS = 0.05
 _NAME = "service.access"
 _logger = logging.getLogger(_NAME)
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
 
 
-class AccessLog:
-    """Lines of the shape that all others have, written together some milliseconds later.
+def write_lines(ended: Iterable[Observed]) -> None:
+    """Write lines of the shape that all others have, as far as lines of their level are written.
 
     They do not take the others' way through structlog and logging: every request has one, and each
-    by itself takes ten times as long to make and to write as one among many. A process that is
-    killed takes those of its last moment with it.
+    by itself takes ten times as long to make and to write as one among many.
     """
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[float, Observed, str, str, int, float, str]] = []
-
-    def add(
-        self,
-        observed: Observed,
-        method: str,
-        path: str,
-        status: int,
-        seconds: float,
-        *,
-        level: str = "info",
-    ) -> None:
-        """Write the line of an answered request soon, if lines of this level are written."""
-        if not _logger.isEnabledFor(_LEVELS[level]):
-            return
-        self._waiting.append((time.time(), observed, method, path, status, seconds, level))
-        if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_later(_SECONDS, self.flush)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        waiting, self._waiting = self._waiting, []
-        lines: list[str] = []
-        whole, shown = -1, ""
-        for moment, observed, method, path, status, seconds, level in waiting:
-            if int(moment) != whole:
-                whole = int(moment)
-                shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-            lines.append(
-                f'{{"message":"request",{observed.shown()},{_asked(method, path)},'
-                f'"status":{status},"duration_ms":{seconds * 1000:.3f},"level":"{level}",'
-                f'"logger":"{_NAME}","timestamp":"{shown}.{int((moment - whole) * 1e6):06d}Z"}}\n'
-            )
-        if lines:
-            # All are one write: no other line comes between.
-            sys.stdout.buffer.write("".join(lines).encode())
-            sys.stdout.buffer.flush()
+    levels = {
+        level: _logger.isEnabledFor(number)
+        for level, number in (("debug", logging.DEBUG), ("info", logging.INFO))
+    }
+    lines: list[str] = []
+    whole, shown = -1, ""
+    for one in ended:
+        level = "info" if one.is_counted or one.status >= 500 else "debug"
+        if not levels[level]:
+            continue
+        if int(one.moment) != whole:
+            whole = int(one.moment)
+            shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+        lines.append(
+            f'{{"message":"request",{one.shown()},{_asked(one.method, one.path)},'
+            f'"status":{one.status},"duration_ms":{one.seconds * 1000:.3f},"level":"{level}",'
+            f'"logger":"{_NAME}","timestamp":"{shown}.{int((one.moment - whole) * 1e6):06d}Z"}}\n'
+        )
+    if lines:
+        # All are one write: no other line comes between.
+        sys.stdout.buffer.write("".join(lines).encode())
+        sys.stdout.buffer.flush()
 
 
 @lru_cache(maxsize=256)

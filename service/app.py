@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
-from service.access_log import AccessLog
 from service.chat import add_chat
 from service.chat_texts import Texts
 from service.chat_turn import LocalTexts
 from service.direct import Direct, Endpoint
 from service.docs import add_docs
+from service.endings import Endings
 from service.feedback import add_feedback
 from service.handlers import add_error_handlers
 from service.invocations import add_invocations
@@ -58,7 +58,7 @@ def create_app(
         max_in_flight=settings.max_in_flight,
         request_seconds=settings.request_seconds,
     )
-    access_log = AccessLog()
+    endings = Endings(metrics)
     key = settings.feedback_key.get_secret_value()
     ids = PredictionIds(key, days=settings.feedback_days) if key else None
 
@@ -69,7 +69,7 @@ def create_app(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        access_log.flush()
+        endings.tell()
         pool.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
@@ -84,11 +84,11 @@ def create_app(
     endpoints: dict[tuple[str, str], Endpoint] = {}
     app.add_middleware(Direct, endpoints=endpoints)
     app.add_middleware(
-        Observe, metrics=metrics, lifecycle=lifecycle, access_log=access_log, tracing=tracing
+        Observe, metrics=metrics, lifecycle=lifecycle, endings=endings, tracing=tracing
     )
     add_error_handlers(app)
     add_docs(app)
-    add_metrics(app, metrics.registry)
+    add_metrics(app, metrics.registry, endings)
     endpoints["POST", "/predict"] = add_predict(app, settings, models, predictor, ids)
     endpoints["POST", "/invocations"] = add_invocations(app, settings, models, predictor)
     add_v2(app, settings, models, predictor, lifecycle)

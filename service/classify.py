@@ -47,12 +47,9 @@ def part_of(served: Served) -> ClassifierPart:
 
 
 async def classify(served: Served, rows: Rows, predictor: Predictor) -> Classified:
-    """What a classifier says of (n, features) rows, which are counted.
+    """What a classifier says of (n, features) rows.
 
     Raises TimedOutError, PredictionFailedError.
     """
     answers, first = await predictor.predict(served, rows)
-    classified = Classified(answers, slice(first, first + len(rows)))
-    if served.sketch:
-        served.sketch.rows(rows, classified.labels)
-    return classified
+    return Classified(answers, slice(first, first + len(rows)))

@@ -130,6 +130,8 @@ class Lane:
         if run.ended:
             self._estimate.learn(run.rows, run.cpu, run.ended - run.began)
         self._tell(run, failed=answers is None)
+        if answers is not None and self.served.sketch:
+            self.served.sketch.rows(run.whole, answers.outputs[0])
         if answers is None and len(run.asked) > 1:
             self._retry([one for one in run.asked if not one.answer.done()])
             return
@@ -162,7 +164,7 @@ class Lane:
         for one in self._waiting:
             if self._is_late(one, due):
                 now = perf_counter()
-                self._means.metrics.inference.waited(self.served.name, now - one.asked)
+                self._means.metrics.inference.ran(*self._names, waits=[now - one.asked])
                 self._time_out(one, began=now, rows=len(one.rows))
         self._waiting = [one for one in self._waiting if not one.answer.done()]
         for run in self._runs:
@@ -191,11 +193,12 @@ class Lane:
         # What is still under way, or never began, is told as far as it came.
         ended = run.ended or perf_counter()
         began = run.began or ended
-        inference, (name, version) = self._means.metrics.inference, self._names
-        inference.ran(name, version, rows=run.rows, seconds=ended - began)
+        waits = [began - one.asked for one in run.asked]
+        self._means.metrics.inference.ran(
+            *self._names, waits=waits, rows=run.rows, seconds=ended - began
+        )
         for one in run.asked:
-            inference.waited(name, began - one.asked)
-            if not one.answer.done():
+            if one.trace and not one.answer.done():
                 self._trace(one, began, ended, run.rows, failed=failed)
 
     def _trace(self, one: Asked, began: float, ended: float, rows: int, *, failed: bool) -> None:

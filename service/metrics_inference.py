@@ -64,15 +64,24 @@ class InferenceMetrics:
             self._queue.remove(model)
             self._rows.remove(model)
 
-    def waited(self, model: str, seconds: float) -> None:
-        """Count the wait of one request for a run, whether or not one came."""
-        self._series_of(model)[0].observe(seconds)
+    def ran(
+        self,
+        model: str,
+        version: str,
+        *,
+        waits: Sequence[float],
+        rows: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Count one run, and the seconds that each of its requests waited for it.
 
-    def ran(self, model: str, version: str, *, rows: int, seconds: float) -> None:
-        """Count one run; ``seconds`` of 0 is one that never got a thread."""
+        ``seconds`` of 0 is one that never came.
+        """
+        waited, of_rows = self._series_of(model)
+        waited.observe(*waits)
         timed = self._by_version.get((model, version))
         if seconds and timed:
-            self._series_of(model)[1].observe(rows)
+            of_rows.observe(rows)
             timed.observe(seconds)
 
     def _series_of(self, model: str) -> tuple[Tally, Tally]:

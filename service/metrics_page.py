@@ -8,10 +8,12 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from service.endings import Endings
+
 _OPENMETRICS = "application/openmetrics-text"
 
 
-def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
+def add_metrics(app: FastAPI, registry: CollectorRegistry, endings: Endings) -> None:
     """Serve what ``registry`` has, in the format that the scraper asks for."""
     one_at_a_time = asyncio.Lock()
 
@@ -23,5 +25,6 @@ def add_metrics(app: FastAPI, registry: CollectorRegistry) -> None:
         encode, content_type = choose_encoder(f"{_OPENMETRICS};version=1.0.0" if asked else "")
         # In a thread, so that requests go on meanwhile; they are not held up by many scrapes.
         async with one_at_a_time:
+            endings.tell()
             content = await asyncio.to_thread(encode, registry)
         return Response(content, media_type=content_type)

@@ -10,30 +10,20 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access_log import AccessLog
+from service.endings import Endings
 from service.lifecycle import Lifecycle
-from service.metrics import UNKNOWN, Metrics
+from service.metrics import Metrics
 from service.observed import CURRENT, Observed, observe
 
 if TYPE_CHECKING:
     from service.tracing import Tracing
 
-_UNCOUNTED = frozenset(
-    {"/health", "/ready", "/metrics", "/sketches", "/ping", "/v2/health/live", "/v2/health/ready"}
-)
-_MODEL_PATHS = frozenset({"/predict", "/invocations", "/v1/chat/completions"})
-_V2_MODELS = "/v2/models/"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _WANTED = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 
 
-def is_of_model(path: str) -> bool:
-    """Whether requests to it are those of a model."""
-    return path in _MODEL_PATHS or (path.startswith(_V2_MODELS) and path.endswith("/infer"))
-
-
 class Observe:
-    """Counts requests in flight, records those to models, logs method, path, status and time.
+    """Counts requests in flight and notes how they end; see Endings for what is told of them.
 
     No log line holds a body, a query or a header, but for the request's id. Answers get the headers
     that name it and their model.
@@ -45,13 +35,13 @@ class Observe:
         *,
         metrics: Metrics,
         lifecycle: Lifecycle,
-        access_log: AccessLog,
+        endings: Endings,
         tracing: Tracing | None,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._lifecycle = lifecycle
-        self._access_log = access_log
+        self._endings = endings
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +61,7 @@ class Observe:
                 message = {**message, "headers": self._headers(observed, message)}
             await send(message)
 
-        counted = scope["path"] not in _UNCOUNTED
+        counted = observed.is_counted
         if counted:
             self._metrics.in_flight += 1
         token = CURRENT.set(observed)
@@ -81,8 +71,11 @@ class Observe:
             CURRENT.reset(token)
             if counted:
                 self._metrics.in_flight -= 1
-            seconds = time.perf_counter() - started
-            self._end(scope, observed, observed.status or status, seconds, counted=counted)
+            observed.seconds = time.perf_counter() - started
+            observed.status = observed.status or status
+            if observed.trace:
+                observed.trace.end(observed.status, observed.served)
+            self._endings.add(observed)
 
     def _begin(self, scope: Scope) -> Observed:
         found = _find(scope["headers"])
@@ -90,12 +83,12 @@ class Observe:
         sane = _REQUEST_ID.fullmatch(sent)
         # Nobody is kept out by it: it need not be hard to guess.
         request_id = sent.decode() if sane else f"{random.getrandbits(128):032x}"
-        observed = Observed(request_id)
-        if self._tracing and is_of_model(scope["path"]) and scope["method"] == "POST":
-            observed.trace_id, observed.trace = self._tracing.begin(
-                scope["path"],
-                found.get(b"traceparent", b"").decode("latin-1"),
-                found.get(b"tracestate", b"").decode("latin-1"),
+        observed = Observed(request_id, scope["method"], scope["path"])
+        if self._tracing and observed.is_of_model and observed.method == "POST":
+            observed.theirs, observed.trace = self._tracing.begin(
+                observed.path,
+                found.get(b"traceparent"),
+                found.get(b"tracestate", b""),
                 request_id=request_id,
             )
         return observed
@@ -107,19 +100,6 @@ class Observe:
             headers = [pair for pair in headers if pair[0] != b"connection"]
             headers.append((b"connection", b"close"))
         return headers
-
-    def _end(
-        self, scope: Scope, observed: Observed, status: int, seconds: float, *, counted: bool
-    ) -> None:
-        served, trace = observed.served, observed.trace
-        name, version = (served.name, served.version) if served else (UNKNOWN, UNKNOWN)
-        if is_of_model(scope["path"]):
-            trace_id = trace.trace_id if trace else None
-            self._metrics.answered(name, version, status, seconds, trace_id)
-        if trace:
-            trace.end(status, served)
-        level = "info" if counted or status >= 500 else "debug"
-        self._access_log.add(observed, scope["method"], scope["path"], status, seconds, level=level)
 
 
 def _find(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -12,21 +12,48 @@ if TYPE_CHECKING:
     from service.tracing import Trace
 
 _KEY = "observed"
+_UNCOUNTED = frozenset(
+    {"/health", "/ready", "/metrics", "/sketches", "/ping", "/v2/health/live", "/v2/health/ready"}
+)
+_MODEL_PATHS = frozenset({"/predict", "/invocations", "/v1/chat/completions"})
+_V2_MODELS = "/v2/models/"
 
 
 class Observed:
     """One request: its id, its trace if it has one, the model that answers once that is known."""
 
-    __slots__ = ("request_id", "served", "status", "trace", "trace_id")
+    __slots__ = (
+        "method", "moment", "path", "request_id", "seconds", "served", "status", "theirs", "trace"
+    )  # fmt: skip
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, method: str, path: str) -> None:
         self.request_id = request_id
-        # The trace that the request belongs to, whether or not we keep our part of it.
-        self.trace_id: str | None = None
+        self.method = method
+        self.path = path
         self.trace: Trace | None = None
+        # Of a trace that the client names, and of which we keep no part: its id.
+        self.theirs: str | None = None
         self.served: Named | None = None
-        # To count the request under, if it fails after its head was sent.
-        self.status: int | None = None
+        # To count the request under: that of its head, unless it fails after that was sent.
+        self.status = 0
+        # Once it is answered: when that was, in Unix time, and how long it took.
+        self.moment = self.seconds = 0.0
+
+    @property
+    def trace_id(self) -> str | None:
+        """Of the trace that the request belongs to, whether or not we keep our part of it."""
+        return self.trace.trace_id if self.trace else self.theirs
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is somebody's, not a probe or a scrape."""
+        return self.path not in _UNCOUNTED
+
+    @property
+    def is_of_model(self) -> bool:
+        """Whether it is one to a model."""
+        path = self.path
+        return path in _MODEL_PATHS or (path.startswith(_V2_MODELS) and path.endswith("/infer"))
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers of the answer that say which request it is of, and which model answered."""
@@ -36,8 +63,8 @@ class Observed:
     def fields(self) -> dict[str, Any]:
         """What every log line within the request has."""
         fields: dict[str, Any] = {"request_id": self.request_id}
-        if self.trace_id:
-            fields["trace_id"] = self.trace_id
+        if trace_id := self.trace_id:
+            fields["trace_id"] = trace_id
         if self.trace:
             fields["span_id"] = self.trace.span_id
         if self.served:
@@ -47,7 +74,8 @@ class Observed:
 
     def shown(self) -> str:
         """``fields`` as JSON, without its braces."""
-        trace = f',"trace_id":"{self.trace_id}"' if self.trace_id else ""
+        trace_id = self.trace_id
+        trace = f',"trace_id":"{trace_id}"' if trace_id else ""
         span = f',"span_id":"{self.trace.span_id}"' if self.trace else ""
         served = self.served.shown if self.served else ""
         # None of it has a character that JSON escapes.

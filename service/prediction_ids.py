@@ -48,6 +48,8 @@ class PredictionIds:
         # BLAKE2 is keyed by itself, in one pass; its key has 64 bytes at most, ours any number.
         own = hashlib.sha256(key.encode()).digest()
         self._keyed = hashlib.blake2b(digest_size=_SIGNATURE_BYTES, key=own, person=_PURPOSE)
+        # The key is a block of its own, which is taken in only as something follows it.
+        self._keyed.update(bytes([_FORMAT]))
         self._seconds = days * 86_400
         self._numbers = itertools.count(secrets.randbits(62))
         self._models: dict[tuple[str, str, int], bytes] = {}

@@ -147,9 +147,9 @@ class Predictor:
         # What is still under way, or never began, is told as far as it came.
         ended = run.ended or perf_counter()
         began = run.began or ended
-        inference, name = self._metrics.inference, served.name
-        inference.waited(name, began - run.asked)
-        inference.ran(name, served.version, rows=1, seconds=ended - began)
+        self._metrics.inference.ran(
+            served.name, served.version, waits=[began - run.asked], rows=1, seconds=ended - began
+        )
         observed = CURRENT.get()
         if observed and observed.trace:
             observed.trace.ran(run.asked, began, ended, served=served, rows=1, failed=failed)

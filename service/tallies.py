@@ -21,22 +21,23 @@ class Tally:
     """The series of one set of label values. One thread observes, any may collect."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = np.array(bounds)
+        self._bounds, self._upper = np.array(bounds), tuple(bounds)
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._sum = 0.0
         self._waiting: list[float] = []
-        self._exemplars: dict[int, Exemplar] = {}
+        # What an exemplar is made of, by the number of its bucket.
+        self._examples: dict[int, tuple[dict[str, str], float, float]] = {}
         self._counting = threading.Lock()
 
-    def observe(self, value: float) -> None:
-        """Count ``value``, in the bucket with the least upper bound that is not below it."""
-        self._waiting.append(value)
+    def observe(self, *values: float) -> None:
+        """Count each value in the bucket with the least upper bound that is not below it."""
+        self._waiting.extend(values)
         if len(self._waiting) >= _MOST_WAITING:
             self._count()
 
     def example(self, value: float, labels: dict[str, str], now: float) -> None:
         """Name what ``value`` was of, as the exemplar of its bucket, at the Unix time ``now``."""
-        self._exemplars[bisect_left(self._bounds, value)] = Exemplar(labels, value, now)
+        self._examples[bisect_left(self._upper, value)] = labels, value, now
 
     def collect(self) -> tuple[list[_Bucket], float]:
         """The cumulated buckets with their upper bounds, and the sum of all values."""
@@ -46,8 +47,8 @@ class Tally:
         names = [*map(floatToGoString, self._bounds.tolist()), "+Inf"]
         buckets: list[_Bucket] = []
         for index, (name, count) in enumerate(zip(names, counts, strict=True)):
-            exemplar = self._exemplars.get(index)
-            buckets.append((name, count, exemplar) if exemplar else (name, count))
+            example = self._examples.get(index)
+            buckets.append((name, count, Exemplar(*example)) if example else (name, count))
         return buckets, total
 
     def _count(self) -> None:

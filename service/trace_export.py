@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
@@ -19,6 +20,7 @@ from service.tracing import Trace
 _log = structlog.stdlib.get_logger(__name__)
 # In spans, of which a trace has some.
 _MOST_WAITING = 2048
+_MANY_WAITING = _MOST_WAITING // 2
 _BATCH = 256
 # Requests wait as long as it takes to encode so many traces.
 _AT_ONCE = 16
@@ -67,6 +69,7 @@ class Exporter:
         self._spans = 0
         self._failures = 0
         self._tidy_at = 0.0
+        self._many = asyncio.Event()
 
     def add(self, trace: Trace) -> None:
         """Take a trace that ended."""
@@ -76,17 +79,30 @@ class Exporter:
             return
         self._spans += spans
         self._waiting.append(trace)
+        if self._spans >= _MANY_WAITING:
+            self._many.set()
 
     async def run(self) -> None:
         """Send and tidy up without end; when cancelled, send what there is within a bound."""
         try:
             while True:
-                # Pods that started together do not send together.
-                await asyncio.sleep(self._pause() * random.uniform(0.8, 1.2))  # noqa: S311
+                await self._wait()
                 await self._send_all()
                 await self._tidy()
         finally:
             await self._flush()
+
+    async def _wait(self) -> None:
+        """Until it is time, or many wait; but for as long as a sink that fails is to be left."""
+        # Pods that started together do not send together.
+        seconds = self._pause() * random.uniform(0.8, 1.2)  # noqa: S311
+        self._many.clear()
+        if self._failures:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._many.wait()
 
     def _pause(self) -> float:
         return min(self._seconds * 2.0 ** min(self._failures, 16), _LONGEST_PAUSE_SECONDS)

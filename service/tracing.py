@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opentelemetry.trace import SpanContext, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -22,8 +22,7 @@ _MOST_RUNS = 8
 _W3C = TraceContextTextMapPropagator()
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One run of a model, in times of ``time.perf_counter``."""
 
     asked: float
@@ -42,9 +41,9 @@ class Tracing:
         self._sampling = sampling
 
     def begin(
-        self, path: str, traceparent: str, tracestate: str, *, request_id: str
+        self, path: str, traceparent: bytes | None, tracestate: bytes, *, request_id: str
     ) -> tuple[str | None, Trace | None]:
-        """The trace id that a client named, or that of our trace; and the trace if it is kept."""
+        """The trace, if it is kept; else the trace id that the client named, if it did."""
         parent = _parent(traceparent, tracestate) if traceparent else None
         if parent is None:
             trace_id = self._sampling.draw()
@@ -54,8 +53,7 @@ class Tracing:
             trace_id = parent.trace_id
             if not (parent.trace_flags.sampled and self._sampling.joins()):
                 return f"{trace_id:032x}", None
-        trace = Trace(self._ended, path, trace_id, parent, request_id)
-        return trace.trace_id, trace
+        return None, Trace(self._ended, path, trace_id, parent, request_id)
 
 
 class Trace:
@@ -63,7 +61,7 @@ class Trace:
 
     __slots__ = (
         "_end", "ended", "number", "offset", "parent", "path", "request_id", "runs", "served",
-        "span_id", "span_number", "started", "status", "trace_id", "uncounted",
+        "span_number", "spans", "started", "status", "uncounted",
     )  # fmt: skip
 
     def __init__(
@@ -78,15 +76,15 @@ class Trace:
         self.path = path
         self.parent = parent
         self.request_id = request_id
-        self.number, self.trace_id = trace_id, f"{trace_id:032x}"
-        self.span_number = new_span_id()
-        self.span_id = f"{self.span_number:016x}"
+        self.number, self.span_number = trace_id, new_span_id()
         self.started = time.perf_counter()
         self.ended = 0.0
         # From the clock that runs are timed by to that of the world.
         self.offset = time.time_ns() - time.perf_counter_ns()
         self.runs: list[Run] = []
         self.uncounted = 0
+        # How many it is: the request, each batch, in it the model.
+        self.spans = 1
         self.served: Named | None = None
         self.status = 0
 
@@ -103,6 +101,7 @@ class Trace:
         """One run of a model, in times of ``time.perf_counter``."""
         if len(self.runs) < _MOST_RUNS:
             self.runs.append(Run(asked, began, ended, served, rows, failed))
+            self.spans += 2 if ended > began else 1
         else:
             self.uncounted += 1
 
@@ -113,9 +112,14 @@ class Trace:
         self._end(self)
 
     @property
-    def spans(self) -> int:
-        """How many spans it is: the request, each batch, in it the model."""
-        return 1 + sum(1 + (run.ended > run.began) for run in self.runs)
+    def trace_id(self) -> str:
+        """In headers, log lines and exemplars."""
+        return f"{self.number:032x}"
+
+    @property
+    def span_id(self) -> str:
+        """That of the request's own span, in log lines."""
+        return f"{self.span_number:016x}"
 
 
 def new_span_id() -> int:
@@ -123,8 +127,9 @@ def new_span_id() -> int:
     return random.getrandbits(64) or 1
 
 
-def _parent(traceparent: str, tracestate: str) -> SpanContext | None:
+def _parent(traceparent: bytes, tracestate: bytes) -> SpanContext | None:
     """Where the client's trace stands; None if it is none."""
-    carrier = {"traceparent": traceparent, "tracestate": tracestate}
+    sent = {"traceparent": traceparent, "tracestate": tracestate}
+    carrier = {name: value.decode("latin-1") for name, value in sent.items()}
     parent = get_current_span(_W3C.extract(carrier)).get_span_context()
     return parent if parent.is_valid else None

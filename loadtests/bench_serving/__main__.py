@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from kindling import environments, paths
+from kindling.cores import two_cores
 from kindling.errors import KindlingError
 from kindling.table import console as make_console
 from loadtests.bench_serving import models, page, rounds, terminal
@@ -62,7 +63,7 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
     def say(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
-    server_core, load_core = _cores()
+    server_core, load_core = two_cores()
     # What this process does is the load's business too.
     os.sched_setaffinity(0, {load_core})
     effort = Effort(arguments.rounds, arguments.seconds, server_core, load_core)
@@ -87,23 +88,6 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
     missed = any(limit.held is False for result in results for limit in result.limits)
     wrong = any(one.wrong for result in results for one in result.measured.values())
     return 1 if missed or wrong or absent else 0
-
-
-def _cores() -> tuple[int, int]:
-    """One for the servers and one for the load, not halves of the same if it can be helped."""
-    first, *others = sorted(os.sched_getaffinity(0))
-    if not others:
-        raise KindlingError(
-            "there is one core, and the load needs one of its own",
-            next_step="run it where there are two",
-        )
-    topology = Path(f"/sys/devices/system/cpu/cpu{first}/topology")
-    halves: set[int] = set()
-    with contextlib.suppress(OSError):
-        for part in (topology / "thread_siblings_list").read_text().split(","):
-            low, _, high = part.strip().partition("-")
-            halves |= set(range(int(low), int(high or low) + 1))
-    return first, next((core for core in others if core not in halves), others[0])
 
 
 def _pythons(names: Sequence[str], say: rounds.Say) -> tuple[dict[str, Path], list[str]]:

@@ -20,7 +20,14 @@ def test_the_ratio_is_that_of_turns_that_stood_beside_each_other() -> None:
 
 
 def test_it_drives_both_and_says_what_is_left() -> None:
-    words = ["-m", "kindling.bench_observability", "--turns=2", "--seconds=0.3", "--connections=2"]
+    words = [
+        "-m",
+        "kindling.bench_observability",
+        "--pairs=1",
+        "--turns=2",
+        "--seconds=0.3",
+        "--connections=2",
+    ]
     done = subprocess.run(
         [sys.executable, *words], cwd=paths.REPOSITORY, capture_output=True, text=True, timeout=120
     )

@@ -22,9 +22,9 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 # The service with lines of requests that wait for longer than it takes to end.
 UNHURRIED = """
 import sys
-from service import __main__ as command, access_log
+from service import __main__ as command, endings
 
-access_log._SECONDS = 600
+endings._SECONDS = 600
 sys.exit(command.main())
 """
 

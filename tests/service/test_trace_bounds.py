@@ -61,7 +61,7 @@ def test_the_lower_half_of_an_id_decides_as_other_services_samplers_have_it() ->
 def begin(served: Served, *, parent: str = "", runs: int = 0, failed: bool = False) -> Trace:
     """A trace with runs that have not begun to wait."""
     tracing = Tracing(lambda _: None, Sampling(1, 100, lambda: None))
-    _, trace = tracing.begin("/predict", parent, "", request_id="mine")
+    _, trace = tracing.begin("/predict", parent.encode(), b"", request_id="mine")
     assert trace is not None
     for number in range(runs):
         trace.ran(number, number, number + 1, served=served, rows=1, failed=failed)
