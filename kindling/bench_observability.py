@@ -258,17 +258,28 @@ def _scraped(service: Service) -> Iterator[None]:
 def _process(
     words: Sequence[str], log: Path, settings: dict[str, str], core: int | None = None
 ) -> Iterator[int]:
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, *words], cwd=paths.REPOSITORY, env={**os.environ, **settings},
-            stdout=out, stderr=subprocess.STDOUT,
-            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
-        )  # fmt: skip
+    """A process whose lines go to ``log`` by way of a pipe, as those of a container do."""
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=paths.REPOSITORY, env={**os.environ, **settings},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
+    )  # fmt: skip
+    log.touch()
+    keeper = threading.Thread(target=_keep, args=(process, log))
+    keeper.start()
     try:
         yield process.pid
     finally:
         process.kill()
         process.wait()
+        keeper.join()
+
+
+def _keep(process: subprocess.Popen[bytes], log: Path) -> None:
+    assert process.stdout is not None
+    with process.stdout, log.open("wb", buffering=0) as kept:
+        while lines := os.read(process.stdout.fileno(), 65_536):
+            kept.write(lines)
 
 
 def _run(words: Sequence[str]) -> str:

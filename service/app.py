@@ -66,10 +66,11 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(run()) for run in beside]
         yield
+        # What sends the traces is one of the tasks, and sends what it has as it ends.
+        endings.tell()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        endings.tell()
         pool.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(

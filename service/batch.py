@@ -20,10 +20,13 @@ Rows = NDArray[Any]
 
 
 class Answers:
-    """What a run gives: arrays with a line for each row, of which requests take theirs."""
+    """What a run gives for ``rows``: arrays with a line for each, of which requests take theirs."""
 
-    def __init__(self, outputs: tuple[NDArray[Any], ...]) -> None:
+    def __init__(self, rows: Rows, outputs: tuple[NDArray[Any], ...]) -> None:
+        self.rows = rows
         self.outputs = outputs
+        # Whether the sketch of the version has them.
+        self.is_sketched = False
 
     @cached_property
     def rounded(self) -> list[list[float]]:
@@ -70,7 +73,7 @@ class Run:
         """Run the model; blocks. Raises what it raises."""
         self.began, cpu = perf_counter(), thread_time()
         try:
-            return Answers(self.served.runner.predict(self.whole, self.options))
+            return Answers(self.whole, self.served.runner.predict(self.whole, self.options))
         finally:
             self.cpu, self.ended = thread_time() - cpu, perf_counter()
 

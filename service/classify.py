@@ -47,9 +47,13 @@ def part_of(served: Served) -> ClassifierPart:
 
 
 async def classify(served: Served, rows: Rows, predictor: Predictor) -> Classified:
-    """What a classifier says of (n, features) rows.
+    """What a classifier says of (n, features) rows, which are counted.
 
     Raises TimedOutError, PredictionFailedError.
     """
     answers, first = await predictor.predict(served, rows)
+    if served.sketch and not answers.is_sketched:
+        # All rows of the run at once.
+        answers.is_sketched = True
+        served.sketch.rows(answers.rows, answers.outputs[0])
     return Classified(answers, slice(first, first + len(rows)))

@@ -1,4 +1,4 @@
-"""What is told of requests that were answered: they are counted, and have a line in the log."""
+"""What is told of requests that were answered: they are counted, traced, and logged."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ class Endings:
             if one.is_of_model:
                 named, trace = one.served, one.trace
                 name, version = (named.name, named.version) if named else (UNKNOWN, UNKNOWN)
-                trace_id = trace.trace_id if trace else None
+                trace_id = None
+                if trace:
+                    trace_id = trace.trace_id
+                    trace.end(one)
                 self._metrics.answered(name, version, one.status, one.seconds, trace_id)
         write_lines(waiting)

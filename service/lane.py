@@ -130,8 +130,6 @@ class Lane:
         if run.ended:
             self._estimate.learn(run.rows, run.cpu, run.ended - run.began)
         self._tell(run, failed=answers is None)
-        if answers is not None and self.served.sketch:
-            self.served.sketch.rows(run.whole, answers.outputs[0])
         if answers is None and len(run.asked) > 1:
             self._retry([one for one in run.asked if not one.answer.done()])
             return

@@ -73,8 +73,6 @@ class Observe:
                 self._metrics.in_flight -= 1
             observed.seconds = time.perf_counter() - started
             observed.status = observed.status or status
-            if observed.trace:
-                observed.trace.end(observed.status, observed.served)
             self._endings.add(observed)
 
     def _begin(self, scope: Scope) -> Observed:
@@ -86,10 +84,7 @@ class Observe:
         observed = Observed(request_id, scope["method"], scope["path"])
         if self._tracing and observed.is_of_model and observed.method == "POST":
             observed.theirs, observed.trace = self._tracing.begin(
-                observed.path,
-                found.get(b"traceparent"),
-                found.get(b"tracestate", b""),
-                request_id=request_id,
+                found.get(b"traceparent"), found.get(b"tracestate", b"")
             )
         return observed
 

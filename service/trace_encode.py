@@ -65,12 +65,13 @@ def _add(trace: Trace, spans: Any) -> None:
             span.trace_state = state
         return span
 
-    template = _request(trace.path, _names(trace.served), is_remote=trace.parent is not None)
-    span = add(template, own, parent, trace.started, trace.ended)
-    span.attributes[0].value.string_value = trace.request_id
-    span.attributes[1].value.int_value = trace.status
+    request = trace.request
+    template = _request(request.path, _names(request.served), is_remote=trace.parent is not None)
+    span = add(template, own, parent, trace.started, trace.started + request.seconds)
+    span.attributes[0].value.string_value = request.request_id
+    span.attributes[1].value.int_value = request.status
     span.attributes[2].value.int_value = len(trace.runs) + trace.uncounted
-    if trace.status >= 500:
+    if request.status >= 500:
         span.status.CopyFrom(_ERROR)
     for run in trace.runs:
         _add_run(run, own, add)

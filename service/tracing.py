@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from service.models import Named
+from service.observed import Observed
 from service.trace_sampling import Sampling
 
 # A text takes a run for each token; the rest of them are only counted.
@@ -41,52 +42,37 @@ class Tracing:
         self._sampling = sampling
 
     def begin(
-        self, path: str, traceparent: bytes | None, tracestate: bytes, *, request_id: str
+        self, traceparent: bytes | None, tracestate: bytes
     ) -> tuple[str | None, Trace | None]:
         """The trace, if it is kept; else the trace id that the client named, if it did."""
         parent = _parent(traceparent, tracestate) if traceparent else None
         if parent is None:
             trace_id = self._sampling.draw()
-            if not trace_id:
-                return None, None
-        else:
-            trace_id = parent.trace_id
-            if not (parent.trace_flags.sampled and self._sampling.joins()):
-                return f"{trace_id:032x}", None
-        return None, Trace(self._ended, path, trace_id, parent, request_id)
+            return None, Trace(self._ended, trace_id, None) if trace_id else None
+        if not (parent.trace_flags.sampled and self._sampling.joins()):
+            return f"{parent.trace_id:032x}", None
+        return None, Trace(self._ended, parent.trace_id, parent)
 
 
 class Trace:
     """What is known of one request that is traced."""
 
     __slots__ = (
-        "_end", "ended", "number", "offset", "parent", "path", "request_id", "runs", "served",
-        "span_number", "spans", "started", "status", "uncounted",
+        "_end", "number", "offset", "parent", "request", "runs", "span_number", "spans", "started",
+        "uncounted",
     )  # fmt: skip
 
     def __init__(
-        self,
-        end: Callable[[Trace], None],
-        path: str,
-        trace_id: int,
-        parent: SpanContext | None,
-        request_id: str,
+        self, end: Callable[[Trace], None], number: int, parent: SpanContext | None
     ) -> None:
         self._end = end
-        self.path = path
         self.parent = parent
-        self.request_id = request_id
-        self.number, self.span_number = trace_id, new_span_id()
+        self.number, self.span_number = number, new_span_id()
         self.started = time.perf_counter()
-        self.ended = 0.0
-        # From the clock that runs are timed by to that of the world.
-        self.offset = time.time_ns() - time.perf_counter_ns()
         self.runs: list[Run] = []
         self.uncounted = 0
         # How many it is: the request, each batch, in it the model.
         self.spans = 1
-        self.served: Named | None = None
-        self.status = 0
 
     def ran(
         self,
@@ -105,10 +91,11 @@ class Trace:
         else:
             self.uncounted += 1
 
-    def end(self, status: int, served: Named | None) -> None:
-        """The request is answered."""
-        self.ended = time.perf_counter()
-        self.status, self.served = status, served
+    def end(self, request: Observed) -> None:
+        """It is that of ``request``, which is answered."""
+        self.request = request
+        # From the clock that runs are timed by to that of the world.
+        self.offset = time.time_ns() - time.perf_counter_ns()
         self._end(self)
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import numpy as np
 import onnxruntime as ort
 from conftest import wait_until
@@ -43,7 +44,8 @@ class Listening:
         return OpenAI(base_url=f"{self.url}/v1", **values)
 
     def value(self, name: str, **labels: str) -> float | None:
-        """A metric of version 3 of the text generator."""
+        """A metric of version 3 of the text generator, once all requests are counted."""
+        httpx.get(f"{self.url}/metrics")
         return self.metrics.registry.get_sample_value(
             name, {"model": "text", "version": "3", **labels}
         )

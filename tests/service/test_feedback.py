@@ -156,6 +156,25 @@ def test_an_id_holds_every_label_that_a_model_may_have(classes: int) -> None:
     assert len(ids.make("a" * 63, "9" * 18, [1] * 4096, classes)) <= LONGEST
 
 
+def test_ids_that_are_made_ahead_are_each_another_and_of_their_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = PredictionIds(KEY, days=1)
+    began = int(time.time())
+    made = []
+    for second in range(3):
+        monkeypatch.setattr(time, "time", lambda now=began + second: now)
+        made += [(second, label, ids.make("digits", "3", [label], 10)) for label in (7, 1) * 100]
+    assert len({one for _, _, one in made}) == 600
+    for second, label, one in made:
+        assert ids.read(one).labels == [label]
+        monkeypatch.setattr(time, "time", lambda now=began + second: now + 86_400)
+        ids.read(one)
+        monkeypatch.setattr(time, "time", lambda now=began + second: now + 86_401)
+        with pytest.raises(FeedbackExpiredError):
+            ids.read(one)
+
+
 def test_a_signature_cannot_be_guessed() -> None:
     ids = PredictionIds(KEY, days=1)
     made = ids.make("digits", "3", [1], 10)

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from service import trace_sampling
 from service.errors import RegistryUnreachableError
 from service.models import Served
+from service.observed import Observed
 from service.trace_encode import encode_traces
 from service.trace_export import Exporter, TraceMetrics
 from service.trace_sampling import Sampling
@@ -61,11 +62,20 @@ def test_the_lower_half_of_an_id_decides_as_other_services_samplers_have_it() ->
 def begin(served: Served, *, parent: str = "", runs: int = 0, failed: bool = False) -> Trace:
     """A trace with runs that have not begun to wait."""
     tracing = Tracing(lambda _: None, Sampling(1, 100, lambda: None))
-    _, trace = tracing.begin("/predict", parent.encode(), b"", request_id="mine")
+    _, trace = tracing.begin(parent.encode(), b"")
     assert trace is not None
     for number in range(runs):
         trace.ran(number, number, number + 1, served=served, rows=1, failed=failed)
+    trace.request = Observed("mine", "POST", "/predict")
+    trace.offset = 0
     return trace
+
+
+def answered(status: int, served: Served) -> Observed:
+    """A request to ``served`` that is answered."""
+    request = Observed("mine", "POST", "/predict")
+    request.status, request.served = status, served
+    return request
 
 
 def encoded(trace: Trace) -> list[Span]:
@@ -75,7 +85,7 @@ def encoded(trace: Trace) -> list[Span]:
 
 def test_of_many_runs_the_first_are_told_and_all_are_counted(served: Served) -> None:
     trace = begin(served, runs=1000)
-    trace.end(200, served)
+    trace.end(answered(200, served))
     spans = encoded(trace)
     assert len(spans) == trace.spans == 17
     assert attributes(spans[0])["kindling.runs"] == 1000
@@ -84,7 +94,7 @@ def test_of_many_runs_the_first_are_told_and_all_are_counted(served: Served) -> 
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (422, False), (500, True)])
 def test_what_failed_is_told_as_an_error(served: Served, status: int, failed: bool) -> None:
     trace = begin(served, runs=1, failed=failed)
-    trace.end(status, served)
+    trace.end(answered(status, served))
     code = Status.STATUS_CODE_ERROR if failed else Status.STATUS_CODE_OK
     assert [span.status.code for span in encoded(trace)] == [code] * 3
 
