@@ -167,9 +167,8 @@ def test_ids_that_are_made_ahead_are_each_another_and_of_their_second(
         made += [(second, label, ids.make("digits", "3", [label], 10)) for label in (7, 1) * 100]
     assert len({one for _, _, one in made}) == 600
     for second, label, one in made:
-        assert ids.read(one).labels == [label]
         monkeypatch.setattr(time, "time", lambda now=began + second: now + 86_400)
-        ids.read(one)
+        assert ids.read(one).labels == [label]
         monkeypatch.setattr(time, "time", lambda now=began + second: now + 86_401)
         with pytest.raises(FeedbackExpiredError):
             ids.read(one)
