@@ -23,7 +23,7 @@ def test_it_drives_both_and_says_what_is_left() -> None:
     words = [
         "-m",
         "kindling.bench_observability",
-        "--pairs=1",
+        "--starts=1",
         "--turns=2",
         "--seconds=0.3",
         "--connections=2",
@@ -35,5 +35,8 @@ def test_it_drives_both_and_says_what_is_left() -> None:
     # So short a measurement may well fall short.
     assert done.returncode in (0, 1)
     assert re.search(r"^on +\d+ requests/s", done.stdout, re.MULTILINE)
-    assert re.search(r"^[1-9]\d* spans were sent, none lost$", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^[1-9]\d* and [1-9]\d* spans were sent, none lost$", done.stdout, re.MULTILINE
+    )
+    assert re.search(r"^unbound/off \d\.\d{3}, for comparison$", done.stdout, re.MULTILINE)
     assert re.search(r"^on/off \d\.\d{3}, at least 0\.90 wanted$", done.stdout, re.MULTILINE)
