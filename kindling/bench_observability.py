@@ -21,6 +21,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -104,8 +105,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.5, help="for how long each time")
     parser.add_argument("--connections", type=int, default=8, help="requests at once")
     arguments = parser.parse_args(argv)
+    if arguments.starts < 1 or arguments.turns < 2 or arguments.turns % 2:
+        parser.error("--starts is 1 at least, and --turns an even number")
+    # So that no service is left.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _measure(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except (KindlingError, OSError) as error:
         shown = error.for_people() if isinstance(error, KindlingError) else error
         print(f"error: {shown}", file=sys.stderr)

@@ -100,7 +100,10 @@ def _raise_refusal(line: bytes) -> None:
         said = _Refused.model_validate_json(line)
     except ValidationError:
         return
-    raise KindlingError(_plain(said.refused), next_step=_plain(said.next))
+    # The model's code may have written it: its advice is not to look like ours.
+    raise KindlingError(
+        _plain(said.refused), next_step=f"the converter advises: {_plain(said.next)}"
+    )
 
 
 def _plain(text: str) -> str:
@@ -110,6 +113,6 @@ def _plain(text: str) -> str:
 
 def _strange(reason: str) -> KindlingError:
     return KindlingError(
-        f"the converted package is not taken: {reason}",
+        f"the converted package is not taken: {_plain(reason)}",
         next_step="log the model again by MLflow's log_model, and import that",
     )

@@ -36,6 +36,8 @@ _OUTPUTS = {
     "boolean": "tensor(bool)", "string": "tensor(string)",
 }  # fmt: skip
 _ROWS = 3
+_SMALLER = "import a smaller model"
+_AGAIN = "log the model again by MLflow's log_model, and import that"
 
 
 def check(folder: Path, name: str) -> None:
@@ -49,15 +51,15 @@ def check(folder: Path, name: str) -> None:
             timeout=WALL_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        reason = f"opening and running it takes more than {WALL_SECONDS} s"
+        reason, next_step = f"opening and running it takes more than {WALL_SECONDS} s", _SMALLER
     else:
         if done.returncode == 0:
             return
         said = "".join(filter(str.isprintable, done.stdout[:1000].decode(errors="replace")))
-        reason = said if done.returncode == REFUSED else f"its process ended, {done.returncode}"
-    raise KindlingError(
-        f"the converted package is not taken: {reason}", next_step="import a smaller model"
-    )
+        reason, next_step = said, _AGAIN
+        if done.returncode != REFUSED:
+            reason, next_step = f"its process ended, {done.returncode}", _SMALLER
+    raise KindlingError(f"the converted package is not taken: {reason}", next_step=next_step)
 
 
 def main(folder: str, name: str) -> int:
@@ -75,7 +77,7 @@ def main(folder: str, name: str) -> int:
         print(error.message)
         return REFUSED
     except MemoryError:
-        print(f"it needs more than {MEMORY_MB} MB of memory")
+        print(f"it needs more than {MEMORY_MB} MB of memory: a smaller model may do")
         return REFUSED
     except Exception as error:
         print(f"opening or running it fails: {first_line(error)}")

@@ -17,6 +17,7 @@ from kindling.supply.containers import Engine
 
 SECONDS = 600
 MEMORY, PROCESSORS, PROCESSES, SCRATCH = "4g", "2", "256", "512m"
+_PREFIX = "kindling-import-"
 _LAST_WORDS, _LONGEST = 4, 300
 # Of the kernel's, when memory runs out, and of docker, which could not start it.
 _KILLED, _NOT_STARTED = 137, (125, 126, 127)
@@ -39,6 +40,13 @@ def options(name: str, model: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def sweep(engine: Engine) -> None:
+    """End containers that a killed import left; call it while nobody else imports."""
+    left = engine.run("ps", "--all", "--quiet", f"--filter=name={_PREFIX}").split()
+    for container in left:
+        _remove(engine, container)
+
+
 def convert(
     engine: Engine, image: str, model: Path, name: str, *, seconds: float = SECONDS
 ) -> Answer:
@@ -46,7 +54,7 @@ def convert(
 
     Raises KindlingError with the reason if there is none, and after ``seconds``.
     """
-    container = f"kindling-import-{uuid.uuid4().hex[:12]}"
+    container = f"{_PREFIX}{uuid.uuid4().hex[:12]}"
     words = [str(engine.docker), "run", *options(container, model), image, "/model", name]
     child = subprocess.Popen(
         [*words, f"--seconds={int(seconds) + 5}"],
@@ -105,8 +113,10 @@ def _explain(
             next_step="log it without functions and classes of your own, and import that",
         )
     if code in _NOT_STARTED:
-        words = "\n  ".join(["the converter did not start:", *said])
-        return KindlingError(words, next_step="nox -s doctor")
+        words = " / ".join(said)
+        return KindlingError(
+            f"the converter did not start, or ended as if so: {words}", next_step="nox -s doctor"
+        )
     return error
 
 

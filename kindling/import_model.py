@@ -46,8 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KindlingError as error:
         print(f"error: {error.for_people()}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("interrupted; nothing is registered", file=sys.stderr)
+        print("interrupted; nox -s models tells what is registered", file=sys.stderr)
         return 130
     return 0
 
@@ -98,6 +101,7 @@ def _run(options: argparse.Namespace, known: dict[str, Any], registry: RegistryA
     view = View(sys.stdout)
     # Below what cleans up after a run that was killed.
     paths.work_dir().mkdir(parents=True, exist_ok=True)
+    import_container.sweep(docker)
     try:
         image = _step(view, "the converter's image", lambda: _image(known, docker))
         with tempfile.TemporaryDirectory(dir=paths.work_dir(), prefix="import-") as temporary:

@@ -47,7 +47,7 @@ def register(
     """Register the package in ``files`` as the challenger, unless this very one is there.
 
     ``source`` is the folder of the model it was made from, ``work`` one for what is kept of the
-    run. Returns the version, and whether it is new. Raises KindlingError; no version is left then.
+    run. Returns the version, and whether it is new. Raises KindlingError.
     """
     sha256 = package.sha256(files)
     try:

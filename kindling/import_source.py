@@ -23,7 +23,8 @@ def is_in_mlflow(uri: str) -> bool:
         return True
     if not Path(uri).is_dir():
         raise KindlingError(
-            f"{uri} is no model's address and no folder", next_step=f"name {_FORMS}"
+            f"{uri} is no model's address, and there is no folder {Path(uri).absolute()}",
+            next_step=f"name {_FORMS}",
         )
     if not (Path(uri) / "MLmodel").is_file():
         raise KindlingError(
@@ -51,7 +52,7 @@ def fetch(uri: str, to: Path) -> None:
 
 def _copy(source: Path, to: Path) -> None:
     total = count = 0
-    for folder, folders, files in os.walk(source):
+    for folder, folders, files in os.walk(source, onerror=_raise):
         below = Path(folder).relative_to(source)
         (to / below).mkdir(parents=True)
         for name in (*folders, *files):
@@ -65,6 +66,10 @@ def _copy(source: Path, to: Path) -> None:
             count, total = count + 1, total + (Path(folder) / name).stat().st_size
             _bound(str(source), count, total)
             shutil.copyfile(Path(folder) / name, to / below / name)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _download(uri: str, to: Path) -> None:

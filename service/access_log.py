@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 
 from pydantic_core import to_json
@@ -36,17 +37,19 @@ def write_lines(ended: Iterable[Observed]) -> None:
             whole = int(one.moment)
             shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
         lines.append(
-            f'{{"message":"request",{one.shown()},{_asked(one.method, one.path)},'
+            f'{{"message":"request",{one.shown()},{_asked(one.method, one.path[:200])},'
             f'"status":{one.status},"duration_ms":{one.seconds * 1000:.3f},"level":"{level}",'
             f'"logger":"{_NAME}","timestamp":"{shown}.{int((one.moment - whole) * 1e6):06d}Z"}}\n'
         )
     if lines:
-        # All are one write: no other line comes between.
-        sys.stdout.buffer.write("".join(lines).encode())
-        sys.stdout.buffer.flush()
+        # Nothing depends on whether anybody reads them.
+        with suppress(OSError):
+            # All are one write: no other line comes between.
+            sys.stdout.buffer.write("".join(lines).encode())
+            sys.stdout.buffer.flush()
 
 
 @lru_cache(maxsize=256)
 def _asked(method: str, path: str) -> str:
     """What of a line is the client's, as JSON."""
-    return to_json({"method": method, "path": path[:200]}).decode()[1:-1]
+    return to_json({"method": method, "path": path}).decode()[1:-1]

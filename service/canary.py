@@ -19,7 +19,7 @@ from service.intake import Intake, Wanted
 from service.lifecycle import Standing
 from service.metrics import Metrics
 from service.models import Models, Served
-from service.package import VERSION_PATTERN
+from service.package import VERSION_PATTERN, Kind
 from service.registry import Registry
 from service.schemas import CanaryState, Refused
 
@@ -78,14 +78,15 @@ class Canaries:
         self._followed: dict[str, _Followed] = {}
 
     async def follow(self, registry: Registry, name: str, tag: str | None) -> None:
-        """Do what the ``tag`` of the model ``name`` says. Raises RegistryUnreachableError."""
+        """Do what the ``tag`` of the model ``name`` says."""
         followed = self._followed.setdefault(name, _Followed(self._standings[name]))
         wish = Wish.parse(tag)
         champion = self._models.served(name)
         if wish is None or champion is None or champion.version == wish.version:
             self._end(name, followed)
             return
-        if (served := await self._bring(registry, name, followed, wish)) is None:
+        kind = champion.descriptor.kind
+        if (served := await self._bring(registry, name, followed, wish, kind)) is None:
             return
         if self._models.canary(name) is None:
             _log.info("canary served", model=name, version=wish.version, share=wish.share)
@@ -99,7 +100,7 @@ class Canaries:
             self._end(name, followed)
 
     async def _bring(
-        self, registry: Registry, name: str, followed: _Followed, wish: Wish
+        self, registry: Registry, name: str, followed: _Followed, wish: Wish, kind: Kind
     ) -> Served | None:
         canary = self._models.canary(name)
         served = canary.served if canary else None
@@ -116,6 +117,10 @@ class Canaries:
             if served is None or wanted != followed.served:
                 self._end(name, followed)
                 served = await self._intake.bring(registry, name, wanted, note=False)
+                if served.descriptor.kind != kind:
+                    raise ModelInvalidError(
+                        f"it is a {served.descriptor.kind}, and the champion a {kind}"
+                    )
                 followed.served = wanted
         except (ModelRefusedError, ModelInvalidError) as error:
             self._end(name, followed)
@@ -126,6 +131,10 @@ class Canaries:
             return None
         except ServiceError as error:
             _log.warning("canary not there", model=name, version=wish.version, reason=error.message)
+            return None
+        except Exception:
+            # Nothing about a canary may hold up the models.
+            _log.exception("canary not there", model=name, version=wish.version)
             return None
         return served
 

@@ -15,7 +15,7 @@ from service.batch import Answers, Asked, Rows, Run
 from service.errors import PredictionFailedError, ServiceError, TimedOutError
 from service.metrics import Metrics
 from service.models import Served
-from service.quick import Estimate, Watch
+from service.quick import LONG_SECONDS, Estimate, Watch
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class Means:
 
 
 class Lane:
-    """Batches what waits: at the end of the event loop's turn while nothing runs, else after it.
+    """Batches what waits: at the end of the event loop's turn, once a thread is free for it.
 
     Nothing waits for more to come. The busier the service is, the larger are its runs.
     """
@@ -80,17 +80,24 @@ class Lane:
     def _begin(self) -> None:
         self._is_called = False
         while self._waiting and len(self._runs) < self._means.workers:
-            asked = self._take()
-            if not asked:
-                continue
-            run = Run(self.served, asked)
-            if self._estimate.is_quick(run.rows):
-                self._run_here(run)
-            else:
-                self._runs.append(run)
-                ending = self._loop.run_in_executor(self._means.pool, run)
-                ending.add_done_callback(partial(self._ended, run))
+            if asked := self._take():
+                try:
+                    self._run(asked)
+                except Exception as error:
+                    # There is no memory for it, or no thread.
+                    for one in asked:
+                        if not one.answer.done():
+                            one.answer.set_exception(_for_people(error))
         self._expect()
+
+    def _run(self, asked: list[Asked]) -> None:
+        run = Run(self.served, asked)
+        if self._estimate.is_quick(run.rows):
+            self._run_here(run)
+            return
+        ending = self._loop.run_in_executor(self._means.pool, run)
+        self._runs.append(run)
+        ending.add_done_callback(partial(self._ended, run))
 
     def _take(self) -> list[Asked]:
         """The requests of the next run, in the order in which they came."""
@@ -105,8 +112,8 @@ class Lane:
 
     def _run_here(self, run: Run) -> None:
         answers, error = None, None
-        self._means.watch.begin(run.options)
         try:
+            self._means.watch.begin(run.options)
             answers = run()
         except Exception as raised:
             error = raised
@@ -127,8 +134,10 @@ class Lane:
 
     def _settle(self, run: Run, answers: Answers | None, error: BaseException | None) -> None:
         """Answer those who waited for ``run``."""
-        if run.ended:
-            self._estimate.learn(run.rows, run.cpu, run.ended - run.began)
+        seconds = run.ended - run.began
+        # A run that fails, or is ended before it begins, may be far shorter than a good one.
+        if run.ended and (answers is not None or seconds > LONG_SECONDS):
+            self._estimate.learn(run.rows, run.cpu, seconds)
         self._tell(run, failed=answers is None)
         if answers is None and len(run.asked) > 1:
             self._retry([one for one in run.asked if not one.answer.done()])

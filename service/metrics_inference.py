@@ -51,6 +51,8 @@ class InferenceMetrics:
 
     def create(self, model: str, version: str) -> None:
         """A version whose runs are timed from now on."""
+        if model not in self._by_model:
+            self._by_model[model] = self._of_model(model)
         self._by_version[model, version] = self._seconds.labels(model, version)
 
     def remove(self, model: str, version: str) -> None:
@@ -77,18 +79,15 @@ class InferenceMetrics:
 
         ``seconds`` of 0 is one that never came.
         """
-        waited, of_rows = self._series_of(model)
+        if (of_model := self._by_model.get(model)) is None:
+            # It is gone since.
+            return
+        waited, of_rows = of_model
         waited.observe(*waits)
         timed = self._by_version.get((model, version))
         if seconds and timed:
             of_rows.observe(rows)
             timed.observe(seconds)
-
-    def _series_of(self, model: str) -> tuple[Tally, Tally]:
-        if model not in self._by_model:
-            # Only a model that is served runs.
-            self._by_model[model] = self._of_model(model)
-        return self._by_model[model]
 
     def _of_model(self, model: str) -> tuple[Tally, Tally]:
         return self._queue.labels(model), self._rows.labels(model)

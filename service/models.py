@@ -119,10 +119,12 @@ class Models:
         that exist, NotReadyError.
         """
         candidates = [served for served in self.all() if served.descriptor.kind in kinds]
-        for served in candidates:
-            if name in (None, served.name):
-                return self._chosen(served, version)
         missing = [known for known in self.names if known not in self._served]
+        for served in candidates:
+            # Who names none is not answered by another because the usual one is missing.
+            is_usual = name is None and not (missing and served.name in self.others)
+            if is_usual or name == served.name:
+                return self._chosen(served, version)
         coming = name in self.others and name not in self._served
         if coming or name in missing or (name is None and missing):
             raise NotReadyError("the model is not loaded")

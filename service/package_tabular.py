@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 _STRICT = ConfigDict(frozen=True, strict=True)
 
@@ -16,7 +25,16 @@ MAX_SIZE = 100_000
 
 ColumnType = Literal["boolean", "integer", "long", "float", "double", "string"]
 OutputType = Literal["boolean", "long", "float", "double", "string"]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+def _shown(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a name has characters that cannot be shown")
+    return text
+
+
+# Names come from strangers, and are shown on terminals.
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_shown)]
 Class = StrictBool | StrictInt | Annotated[float, Field(allow_inf_nan=False)] | StrictStr
 
 

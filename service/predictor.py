@@ -54,6 +54,7 @@ class Predictor:
     ) -> None:
         self._means = Means(pool, workers, max_rows, request_seconds, metrics, Watch())
         self._lanes: dict[tuple[str, str], Lane] = {}
+        self._is_tidying = False
         self._pool = pool
         self._metrics = metrics
         self._max_in_flight = max_in_flight
@@ -89,14 +90,22 @@ class Predictor:
         return await lane.run(rows)
 
     def _open_lane(self, served: Served) -> Lane:
-        loop = asyncio.get_running_loop()
-        # A lane that ended what was asked of it keeps a model in memory that may be gone.
-        for key, lane in tuple(self._lanes.items()):
-            if lane.until < loop.time():
-                del self._lanes[key]
-        lane = Lane(served, self._means, loop)
+        lane = Lane(served, self._means, asyncio.get_running_loop())
         self._lanes[served.name, served.version] = lane
+        if not self._is_tidying:
+            self._tidy()
         return lane
+
+    def _tidy(self) -> None:
+        """Let go of lanes that nobody asks: each keeps a model in memory that may be gone."""
+        loop = asyncio.get_running_loop()
+        for key, lane in tuple(self._lanes.items()):
+            # One that is just opened was asked of never yet.
+            if lane.until and lane.until < loop.time():
+                del self._lanes[key]
+        self._is_tidying = bool(self._lanes)
+        if self._is_tidying:
+            loop.call_later(self._request_seconds, self._tidy)
 
     async def run(
         self,

@@ -10,7 +10,7 @@ import onnxruntime as ort
 # The event loop may stand still for so long. A hand-over to a thread takes a tenth of it.
 _QUICK_SECONDS = 0.0005
 # Beyond it a run waited for something else than the processor.
-_LONG_SECONDS = 0.1
+LONG_SECONDS = 0.1
 _WEIGHT = 0.2
 _MOST_SECONDS = 1.0
 
@@ -30,7 +30,7 @@ class Estimate:
 
         ``wall`` seconds passed meanwhile, most of which a busy service waits for the interpreter.
         """
-        seconds, size = wall if wall > _LONG_SECONDS else cpu, rows.bit_length()
+        seconds, size = wall if wall > LONG_SECONDS else cpu, rows.bit_length()
         known = self._seconds.get(size, seconds)
         self._seconds[size] = known + _WEIGHT * (seconds - known)
 

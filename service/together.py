@@ -35,7 +35,8 @@ class Together:
         if self._parts:
             whole = b"".join(self._parts)
             self._parts.clear()
-            self._transport.write(whole)
+            if not self._transport.is_closing():
+                self._transport.write(whole)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -66,7 +66,9 @@ def _add(trace: Trace, spans: Any) -> None:
         return span
 
     request = trace.request
-    template = _request(request.path, _names(request.served), is_remote=trace.parent is not None)
+    template = _request(
+        request.path[:200], _names(request.served), is_remote=trace.parent is not None
+    )
     span = add(template, own, parent, trace.started, trace.started + request.seconds)
     span.attributes[0].value.string_value = request.request_id
     span.attributes[1].value.int_value = request.status

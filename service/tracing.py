@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
 
 class Tracing:
-    """Begins the traces of requests; ``ended`` gets each as its request is answered."""
+    """Begins the traces of requests; ``ended`` gets each soon after its request is answered."""
 
     def __init__(self, ended: Callable[[Trace], None], sampling: Sampling) -> None:
         self._ended = ended

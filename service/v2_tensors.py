@@ -22,7 +22,8 @@ def split(body: bytes, announced: str | None) -> tuple[bytes, bytes]:
     """The JSON and the bytes after it. Raises InvalidRequestError."""
     if announced is None:
         return body, b""
-    if not announced.isdecimal() or int(announced) > len(body):
+    # A number of thousands of digits is more than Python reads.
+    if not announced.isdecimal() or len(announced) > 18 or int(announced) > len(body):
         raise InvalidRequestError("it is no length of a part of the body", field=HEAD)
     return body[: int(announced)], body[int(announced) :]
 

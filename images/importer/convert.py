@@ -42,13 +42,18 @@ class Layout:
     precision: Precision
     floats: bool = True
 
-    def feed(self, given: Any, columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
-        """What the graph is given for a table or a matrix."""
+    def feed(
+        self, given: Any, columns: Sequence[Column], names: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """What the graph is given for a table or a matrix; ``names`` are those of its inputs."""
         number = _NUMBERS[self.precision][1]
         if self.graph_input == "matrix":
             values = given.to_numpy(number) if isinstance(given, pd.DataFrame) else given
-            return {"columns": np.asarray(values, number)}
-        return {c.name: self._column(given[c.name], c, number)[:, None] for c in columns}
+            return {names[0]: np.asarray(values, number)}
+        return {
+            name: self._column(given[c.name], c, number)[:, None]
+            for name, c in zip(names, columns, strict=True)
+        }
 
     def types(self, columns: Sequence[Column]) -> list[tuple[str, Any]]:
         """The graph's inputs in the words of skl2onnx."""
@@ -89,7 +94,10 @@ def layouts(columns: Sequence[Column], tensor: str) -> Iterator[Layout]:
 def convert(
     model: Any, layout: Layout, columns: Sequence[Column], outputs: Sequence[Output]
 ) -> onnx.ModelProto:
-    """The graph. Raises whatever the converters raise."""
+    """The graph, whose inputs are in the order of ``columns``, under names that skl2onnx chose.
+
+    Raises whatever the converters raise.
+    """
     options = {id(model): {"zipmap": False}} if is_classifier(model) else None
     graph: onnx.ModelProto = convert_sklearn(
         model, initial_types=layout.types(columns), target_opset=OPSET, options=options

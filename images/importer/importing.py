@@ -14,7 +14,7 @@ import onnxruntime as ort
 
 from importer import rows
 from importer.answers import answer, as_estimator, outputs_of
-from importer.columns import FLOATS, table, values
+from importer.columns import FLOATS, Column, table, values
 from importer.convert import Layout, convert, layouts
 from importer.errors import RefusedError
 from importer.failures import explain
@@ -29,6 +29,8 @@ class Proven:
     """A graph that says what the model says."""
 
     layout: Layout
+    # Of the graph's inputs.
+    names: list[str]
     content: bytes
     session: ort.InferenceSession
     parity: Parity
@@ -56,7 +58,8 @@ def run(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         "tabular": {
             "inputs": [
                 {"name": column.name, "type": column.type, "optional": column.name in optional}
-                for column in source.columns
+                | _graph_name(proven, place, column)
+                for place, column in enumerate(source.columns)
             ],
             "outputs": [
                 {k: v for k, v in dataclasses.asdict(one).items() if v is not None}
@@ -83,16 +86,18 @@ def _prove(source: Source, model: Any, outputs: Any, tried: Any) -> Proven:
     nearest: Parity | None = None
     for layout in layouts(source.columns, source.tensor):
         try:
-            content = convert(model, layout, source.columns, outputs).SerializeToString()
+            graph = convert(model, layout, source.columns, outputs)
+            names = [one.name for one in graph.graph.input]
+            content = graph.SerializeToString()
             session = open_graph(content)
             parity = Parity(0, 0.0, 0, 0)
             for given, said in tried:
-                parity += compare(session, layout.feed(given, source.columns), said)
+                parity += compare(session, layout.feed(given, source.columns, names), said)
         except Exception as error:
             failed.append(error)
             continue
         if parity.holds:
-            return Proven(layout, content, session, parity)
+            return Proven(layout, names, content, session, parity)
         if nearest is None or (parity.labels, parity.largest) < (nearest.labels, nearest.largest):
             nearest = parity
     if nearest is not None:
@@ -102,6 +107,13 @@ def _prove(source: Source, model: Any, outputs: Any, tried: Any) -> Proven:
             "nothing is registered; another estimator, or fewer steps, may convert exactly",
         )
     raise explain(failed)
+
+
+def _graph_name(proven: Proven, place: int, column: Column) -> dict[str, str]:
+    """How model.json says that skl2onnx, which wants identifiers, called a column otherwise."""
+    if proven.layout.graph_input == "matrix" or proven.names[place] == column.name:
+        return {}
+    return {"graph_name": proven.names[place]}
 
 
 def _optional(source: Source, model: Any, proven: Proven) -> set[str]:
@@ -118,7 +130,7 @@ def _optional(source: Source, model: Any, proven: Proven) -> set[str]:
         ]
         frame = table(source.columns, wanting, source.tensor)
         try:
-            feed = proven.layout.feed(frame, source.columns)
+            feed = proven.layout.feed(frame, source.columns, proven.names)
             return compare(proven.session, feed, answer(model, frame)).holds
         except Exception:
             return False

@@ -2,7 +2,7 @@
 
 Every server has the same model and the same core, and is asked by the same load from another core,
 in rounds, so that a slow minute of the machine slows all. Who is not asked is halted. Before it is
-measured, a server must answer 200 held-out rows as scikit-learn does.
+measured, a server must answer 200 held-out rows with the labels that scikit-learn gives.
 """
 
 from __future__ import annotations

@@ -36,8 +36,13 @@ def tell(pids: Sequence[int], number: signal.Signals) -> None:
 
 
 def memory(pids: Sequence[int]) -> int:
-    """Bytes that they take together; what several processes share counts once (PSS)."""
-    return sum(map(_proportional_kib, pids)) * 1024
+    """Bytes that they take together.
+
+    What several share counts once (PSS). What one alone has in memory counts whole (RSS): others
+    outside, such as the benchmark itself, may have the same libraries open.
+    """
+    field = "Rss:" if len(pids) == 1 else "Pss:"
+    return sum(_kib(pid, field) for pid in pids) * 1024
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -55,9 +60,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-def _proportional_kib(pid: int) -> int:
+def _kib(pid: int, field: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) for line in lines if line.startswith(field))

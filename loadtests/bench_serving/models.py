@@ -23,7 +23,7 @@ from pipeline.digits.training import export
 
 NAMES = ("logistic", "forest")
 TITLES = {"logistic": "logistic regression", "forest": "forest of 100 trees"}
-# How many held-out rows each server must answer as scikit-learn does.
+# How many held-out rows get the label that scikit-learn gives from each server.
 ROWS = 200
 _SEED = 20
 _CLASSES = 10

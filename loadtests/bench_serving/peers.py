@@ -86,9 +86,8 @@ def _ours(site: Site) -> Start:
         "LOG_LEVEL": "info",
     }
     variables = {f"KINDLING_SERVICE_{name}": value for name, value in settings.items()}
-    return Start(
-        [str(site.python), "-m", "service"], variables | {"PYTHONPATH": str(paths.REPOSITORY)}
-    )
+    code = str(_compiled(site.folder / "code"))
+    return Start([str(site.python), "-m", "service"], variables | {"PYTHONPATH": code})
 
 
 def _compiled(folder: Path) -> Path:
@@ -142,7 +141,7 @@ def _mlserver(site: Site) -> Start:
     }  # fmt: skip
     model = {
         "name": site.model.name, "implementation": "mlserver_sklearn.SKLearnModel",
-        "max_batch_size": 64, "max_batch_time": 0.002,
+        "max_batch_size": 16, "max_batch_time": 0.002,
         "parameters": {"uri": str(site.model.joblib)},
     }  # fmt: skip
     (site.folder / "settings.json").write_text(json.dumps(server))
@@ -197,7 +196,7 @@ PEERS = {
             lambda answer: answer["labels"][0],
         ),
         Peer(
-            "mlserver", "MLServer", "scikit-learn, batches of 64 within 2 ms, in one process",
+            "mlserver", "MLServer", "scikit-learn, labels alone, batches of 16 within 2 ms",
             "bench-mlserver", _mlserver, _infer, _tensor,
             lambda answer: answer["outputs"][0]["data"][0],
         ),
@@ -216,7 +215,7 @@ PEERS = {
             "bench-ray", _ray, _predict, lambda row: {"row": row}, lambda answer: answer["label"],
         ),
         Peer(
-            "mlflow", "mlflow models serve", "scikit-learn, one worker; it has no batches",
+            "mlflow", "mlflow models serve", "scikit-learn, labels alone, no batches, one worker",
             "bench-mlflow", _mlflow, lambda _: "/invocations", lambda row: {"inputs": [row]},
             lambda answer: answer["predictions"][0],
         ),

@@ -58,8 +58,10 @@ def measure(
                     running(PEERS[name], model, python, folder / name, effort.server_core, beside)
                 )
                 found[name].first_answer = server.first_answer
-                check(server, effort)
-                server.pause()
+                try:
+                    check(server, effort)
+                finally:
+                    server.pause()
                 servers[name] = server
                 say(f"{name}: first answer after {server.first_answer:.2f} s")
         for turn in range(effort.rounds):

@@ -81,6 +81,25 @@ def pipeline() -> Any:
     return mlflow.sklearn, model, people, answers, {"serialization_format": "cloudpickle"}
 
 
+def odd_names() -> Any:
+    """Columns whose names are no words, two of which become the same where they are made so."""
+    names = {"city": "home city", "age": "age (years)", "children": "5"}
+
+    def rows(count: int, seed: int) -> pd.DataFrame:
+        table = people(count, seed, missing=False).rename(columns=names)
+        return table.assign(home_city=table["home city"].str[:1])
+
+    def target(table: pd.DataFrame) -> Any:
+        return np.where(table["age (years)"] > 40, "yes", np.where(table["5"] > 1, "no", "maybe"))
+
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    steps = ColumnTransformer(
+        [("n", StandardScaler(), ["age (years)", "5"]), ("c", encoder, ["home city", "home_city"])]
+    )
+    model = make_pipeline(steps, LogisticRegression(max_iter=500))
+    return mlflow.sklearn, model, rows, target, {"serialization_format": "cloudpickle"}
+
+
 def forest() -> Any:
     def rows(count: int, seed: int) -> Any:
         return numbers(count, seed).to_numpy()
@@ -279,7 +298,8 @@ PICKLE = {"serialization_format": "cloudpickle"}
 MODELS: dict[str, Callable[[], Any]] = {
     made.__name__: made
     for made in (
-        pipeline, forest, multi_regressor, multi_linear, multi_classifier, xgboost_classifier,
+        pipeline, odd_names, forest, multi_regressor, multi_linear, multi_classifier,
+        xgboost_classifier,
         xgboost_binary, xgboost_regressor, xgboost_native, xgboost_native_binary,
         xgboost_native_softmax, lightgbm_regressor, lightgbm_classifier, lightgbm_binary,
         lightgbm_native, lightgbm_missing, boosted_pipeline, light_pipeline, ordinal_forest,

@@ -67,7 +67,7 @@ def agree(answer: Answer, truth: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "pipeline", "forest", "multi_regressor", "multi_linear", "multi_classifier",
+        "pipeline", "odd_names", "forest", "multi_regressor", "multi_linear", "multi_classifier",
         "xgboost_classifier", "xgboost_binary", "xgboost_regressor", "xgboost_native",
         "xgboost_native_binary", "xgboost_native_softmax", "lightgbm_regressor",
         "lightgbm_classifier", "lightgbm_binary", "lightgbm_native", "lightgbm_missing",

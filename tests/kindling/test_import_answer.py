@@ -26,7 +26,21 @@ def test_a_refusal_is_told_without_what_a_terminal_would_obey() -> None:
     said = {"refused": "its step\x1b[2J\nmine", "next": "replace it\r"}
     with pytest.raises(KindlingError) as error:
         read(io.BytesIO(json.dumps(said).encode()), "mine")
-    assert (error.value.message, error.value.next_step) == ("its step[2Jmine", "replace it")
+    assert (error.value.message, error.value.next_step) == (
+        "its step[2Jmine",
+        "the converter advises: replace it",
+    )
+
+
+def test_what_an_answer_calls_its_fields_and_columns_is_no_order_to_a_terminal() -> None:
+    line = json.dumps({"done": {}, "files": {}, "\x1b[2J\n  next: rm": 1}).encode() + b"\n"
+    with pytest.raises(KindlingError) as error:
+        read(io.BytesIO(line), "mine")
+    assert error.value.message.isprintable()
+    odd = json.loads(DESCRIPTOR)
+    odd["tabular"]["inputs"][0]["name"] = "x\nnext: rm"
+    with pytest.raises(KindlingError, match="not taken"):
+        read(io.BytesIO(files(model_json=json.dumps(odd).encode())), "mine")
 
 
 def files(**changes: bytes) -> bytes:

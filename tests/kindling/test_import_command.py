@@ -55,6 +55,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         import_model, "access", lambda name: RegistryAccess("http://127.0.0.1:1", "admin", "secret")
     )
     monkeypatch.setattr(RegistryAccess, "export", lambda self: None)
+    monkeypatch.setattr(import_container, "sweep", lambda docker: None)
     monkeypatch.setattr(import_container, "convert", convert)
     monkeypatch.setattr(import_registration, "register", register)
     return asked
@@ -133,4 +134,4 @@ def test_an_address_that_is_none_is_told_first(
     world: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert import_model.main(["/nowhere", "mine"]) == 1
-    assert "no model's address and no folder" in capsys.readouterr().err
+    assert "no model's address, and there is no folder" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from imported import answer
 
 from kindling.errors import KindlingError
-from kindling.import_container import convert, options
+from kindling.import_container import convert, options, sweep
 from kindling.supply.containers import Engine
 
 
@@ -59,7 +59,7 @@ def test_a_package_comes_by_standard_output(tmp_path: Path) -> None:
         ("""echo '{"refused": "its step Mine", "next": "another"}'; exit 3""", "^its step Mine$"),
         ("exit 137", "needs more than the 4g of memory"),
         ("exit 139", "ended by signal 11"),
-        ("echo no such image >&2; exit 125", "did not start:\n  no such image"),
+        ("echo no such image >&2; exit 125", "did not start, or ended as if so: no such image"),
         ("exit 1", "ended without a word"),
         ("echo hello; exit 0", "figures are not valid"),
         # It goes on for ever, and is not read to its end.
@@ -78,3 +78,13 @@ def test_a_conversion_that_does_not_end_is_ended(tmp_path: Path) -> None:
         convert(engine(tmp_path, "exec sleep 60"), "importer:1", tmp_path, "mine", seconds=0.3)
     assert time.monotonic() - began < 30
     assert told(tmp_path)[-1].startswith("rm --force kindling-import-")
+
+
+def test_what_a_killed_import_left_is_ended(tmp_path: Path) -> None:
+    docker = engine(tmp_path, "")
+    lists = '{ [ "$1" = ps ] && echo "one two"; exit 0; }'
+    docker.docker.write_text(docker.docker.read_text().replace("exit 0", lists))
+    sweep(docker)
+    assert told(tmp_path) == [
+        "ps --all --quiet --filter=name=kindling-import-", "rm --force one", "rm --force two"
+    ]  # fmt: skip

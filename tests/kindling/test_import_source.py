@@ -96,9 +96,9 @@ def test_a_download_may_be_so_large(
         ("models:/nobody/1", "cannot be had from MLflow"),
         ("models:/nobody@best", "cannot be had from MLflow"),
         ("runs:/0123456789abcdef0123456789abcdef/model", "cannot be had from MLflow"),
-        ("s3://bucket/model", "is no model's address and no folder"),
-        ("models:people/1", "is no model's address and no folder"),
-        ("/nowhere", "is no model's address and no folder"),
+        ("s3://bucket/model", "is no model's address, and there is no folder"),
+        ("models:people/1", "is no model's address, and there is no folder"),
+        ("/nowhere", "is no model's address, and there is no folder"),
         (".", "has no MLmodel file"),
     ],
 )

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from service import lane
 from service.batch import Answers
 from service.classifier import Classifier, Labels, Probabilities, Rows
 from service.errors import PredictionFailedError, TimedOutError
@@ -244,8 +245,54 @@ def test_a_model_of_which_nobody_asks_any_more_is_let_go(
     asyncio.run(ask(asking))
 
 
+def test_a_model_that_is_asked_no_more_is_let_go_without_another_being_asked(
+    predictor: Callable[..., Predictor],
+) -> None:
+    served = model(Recording())
+    gone = weakref.ref(served.runner)
+
+    async def ask(served: list[Served]) -> None:
+        await together(predictor(request_seconds=0.1), served.pop(), rows_of(1))
+        async with asyncio.timeout(20):
+            while gone() is not None:
+                await asyncio.sleep(0.05)
+                gc.collect()
+
+    asking = [served]
+    del served
+    asyncio.run(ask(asking))
+
+
+def test_requests_for_whose_run_there_is_no_memory_are_told_so(
+    predictor: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> object:
+        raise MemoryError
+
+    async def ask() -> None:
+        shared, served = predictor(), model(Recording())
+        with monkeypatch.context() as patch:
+            patch.setattr(lane, "Run", no_memory)
+            with pytest.raises(PredictionFailedError):
+                await shared.predict(served, rows_of(1))
+        await shared.predict(served, rows_of(1))
+
+    asyncio.run(ask())
+
+
+def test_runs_that_fail_do_not_make_a_model_quick(predictor: Callable[..., Predictor]) -> None:
+    async def ask() -> None:
+        shared, served = predictor(), model(Recording())
+        for _ in range(5):
+            with pytest.raises(PredictionFailedError):
+                await shared.predict(served, rows_of(BAD))
+        assert all(name.startswith("inference") for name in served.runner.threads)
+
+    asyncio.run(ask())
+
+
 def test_probabilities_for_people_are_rounded() -> None:
-    answers = Answers((np.array([0]), np.array([[1 / 3, 2 / 3]], np.float32)))
+    answers = Answers(rows_of(1), (np.array([0]), np.array([[1 / 3, 2 / 3]], np.float32)))
     assert answers.rounded == [[0.333333, 0.666667]]
 
 

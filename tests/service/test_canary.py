@@ -174,6 +174,19 @@ def test_copies_of_canaries_do_not_pile_up(
     assert kept == {"1-", f"{version}-"}
 
 
+def test_a_canary_of_another_kind_is_refused(follow: Follow, registry: FakeRegistry) -> None:
+    registry.publish("digits", package(4))
+    files = trained()
+    described = json.loads(files["model.json"]) | {"name": "digits"}
+    registry.register("digits", files | {"model.json": json.dumps(described).encode()})
+    registry.tags["digits"] = {"canary": wish()}
+    client = follow()
+    wait_until(lambda: state(client)["canary"] is not None, "it is refused")
+    reason = state(client)["canary"]["refused"]["reason"]
+    assert reason == "it is a text-generator, and the champion a classifier"
+    assert answered(client).keys() == {("1", 4)}
+
+
 def test_texts_have_canaries_too(follow: Follow, registry: FakeRegistry) -> None:
     registry.publish("text", trained())
     registry.register("text", trained())

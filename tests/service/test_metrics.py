@@ -148,6 +148,16 @@ def test_a_request_to_a_version_long_gone_brings_no_series_back() -> None:
     assert metrics.registry.get_sample_value("llm_tokens_total", gone | {"type": "output"}) == 4
 
 
+def test_a_run_that_ends_when_its_model_is_gone_brings_no_series_back() -> None:
+    metrics = Metrics()
+    metrics.served("mine", "1", None, "tabular")
+    metrics.inference.ran("mine", "1", waits=[0.1], rows=1, seconds=0.1)
+    assert 'model="mine"' in generate_latest(metrics.registry).decode()
+    metrics.gone("mine")
+    metrics.inference.ran("mine", "1", waits=[0.1], rows=1, seconds=0.1)
+    assert 'model="mine"' not in generate_latest(metrics.registry).decode()
+
+
 def test_a_rollback_goes_on_counting_where_it_was() -> None:
     metrics = Metrics()
     for version in ("1", "2", "1", "2", "1"):

@@ -13,6 +13,8 @@ from fake_registry import FakeRegistry
 from fastapi.testclient import TestClient
 from model_graphs import FEATURES, package
 
+from service.schemas import EXAMPLE_ROW
+
 Follow = Callable[..., TestClient]
 DIGIT = [[1] * FEATURES]
 
@@ -84,6 +86,10 @@ def test_whether_it_is_ready_does_not_depend_on_them(
     wait_until(lambda: versions(client).get("other") == "1", "the other is served")
     answer = client.get("/ready")
     assert (answer.status_code, answer.json()["model"]) == (503, "digits")
+    # Nor is one of them what a request gets that names none.
+    rows = {"instances": [EXAMPLE_ROW]}
+    assert client.post("/predict", json=rows).status_code == 503
+    assert client.post("/predict", json=rows | {"model": "other"}).status_code == 200
     assert answer.json()["reason"] == "digits: the registry has no champion of it"
     registry.publish("digits", package(4))
     wait_until(lambda: client.get("/ready").status_code == 200, "it is ready")
