@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import signal
 import sys
 import tempfile
@@ -24,8 +25,11 @@ from kindling.table import console, table
 from kindling.train import known_models
 from kindling.view import View
 from service.package import DESCRIPTOR_FILE, NAME_PATTERN, Descriptor, parse_descriptor
+from service.settings import Settings
 
 _TICK_SECONDS = 0.2
+# A model's runs are in an experiment of its name, and what is old in this one is deleted.
+_OF_TRACES = Settings.model_fields["trace_experiment"].default
 _MOST_SHOWN = 20
 _T = TypeVar("_T")
 
@@ -61,6 +65,10 @@ def check_name(name: str) -> None:
         raise KindlingError(
             f"a model cannot be called {name!r}: letters, digits, '.', '_' and '-', 63 at most",
             next_step="nox -s import-model -- URI NAME",
+        )
+    if name == _OF_TRACES:
+        raise KindlingError(
+            f"{name} is the experiment of the service's traces", next_step="any other name"
         )
     if name in (trained := known_models(paths.REPOSITORY)):
         raise KindlingError(
@@ -174,7 +182,10 @@ def _summarize(options: argparse.Namespace, answer: Answer, version: str, new: b
     out = console()
     out.print()
     out.print(table(("", ""), rows))
-    out.print(f"\nnext: nox -s promote -- {options.name} {version}")
+    where = ["--inventory", options.inventory] if options.inventory != "local" else []
+    where += [word for one in options.set for word in ("-e", one)]
+    promote = shlex.join(["nox", "-s", "promote", "--", options.name, version, *where])
+    out.print(f"\nnext: {promote}", soft_wrap=True)
 
 
 def _columns(described: Descriptor) -> list[tuple[str, str]]:

@@ -88,6 +88,21 @@ def test_a_package_that_does_not_run_is_not_registered(
     assert "register" not in world
 
 
+def test_what_is_to_be_typed_next_is_about_the_same_cluster(
+    world: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert import_model.main([str(folder), "mine", "-e", "cluster_name=other"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("next: nox -s promote -- mine 4 -e cluster_name=other\n")
+
+
+def test_the_experiment_of_traces_is_no_model(
+    world: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert import_model.main([str(folder), "traces"]) == 1
+    assert "experiment of the service's traces" in capsys.readouterr().err
+
+
 def test_a_refusal_is_one_line_and_a_next_step(
     world: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
