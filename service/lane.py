@@ -35,7 +35,7 @@ class Means:
 class Lane:
     """Batches what waits: at the end of the event loop's turn, once a thread is free for it.
 
-    Nothing waits for more to come. The busier the service is, the larger are its runs.
+    No time is waited for more to come. The busier the service is, the larger are its runs.
     """
 
     def __init__(self, served: Served, means: Means, loop: asyncio.AbstractEventLoop) -> None:
@@ -46,7 +46,7 @@ class Lane:
         self._loop = loop
         self._estimate = Estimate()
         self._runs: list[Run] = []
-        self._is_called = False
+        self._is_called = self._are_many = False
         self._timer: asyncio.TimerHandle | None = None
         # When the last request that came must have its answer.
         self.until = 0.0
@@ -75,7 +75,11 @@ class Lane:
     def _call(self) -> None:
         if not self._is_called:
             self._is_called = True
-            self._loop.call_soon(self._begin)
+            # Where requests come together, one turn more brings those that are just behind.
+            self._loop.call_soon(self._call_again if self._are_many else self._begin)
+
+    def _call_again(self) -> None:
+        self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         self._is_called = False
@@ -108,6 +112,7 @@ class Lane:
                 break
             taken += 1
         asked, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        self._are_many = taken > 1
         return [one for one in asked if not one.answer.done()]
 
     def _run_here(self, run: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -28,7 +30,14 @@ def open_runner(folder: Path, descriptor: Descriptor, *, intra_op_threads: int) 
     runner = _runner(folder, descriptor, intra_op_threads)
     runner.load()
     runner.warm()
+    _give_back()
     return runner
+
+
+def _give_back() -> None:
+    """Let the system have what reading and optimizing a graph took, which glibc would keep."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _runner(folder: Path, descriptor: Descriptor, threads: int) -> Runner:

@@ -263,6 +263,24 @@ def test_a_model_that_is_asked_no_more_is_let_go_without_another_being_asked(
     asyncio.run(ask(asking))
 
 
+def test_where_requests_come_together_those_just_behind_are_in_the_run(
+    predictor: Callable[..., Predictor],
+) -> None:
+    async def ask() -> None:
+        shared, served = predictor(), model(Recording())
+
+        async def behind() -> None:
+            await asyncio.sleep(0)
+            await shared.predict(served, rows_of(2))
+
+        await asyncio.gather(shared.predict(served, rows_of(1)), behind())
+        await together(shared, served, rows_of(1), rows_of(2))
+        await asyncio.gather(shared.predict(served, rows_of(1)), behind())
+        assert served.runner.runs == [1, 1, 2, 2]
+
+    asyncio.run(ask())
+
+
 def test_requests_for_whose_run_there_is_no_memory_are_told_so(
     predictor: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
