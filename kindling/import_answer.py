@@ -101,18 +101,16 @@ def _raise_refusal(line: bytes) -> None:
     except ValidationError:
         return
     # The model's code may have written it: its advice is not to look like ours.
-    raise KindlingError(
-        _plain(said.refused), next_step=f"the converter advises: {_plain(said.next)}"
-    )
+    raise KindlingError(plain(said.refused), next_step=f"the converter advises: {plain(said.next)}")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text for a terminal: a model's words may be anything."""
     return "".join(letter for letter in text if letter.isprintable())
 
 
 def _strange(reason: str) -> KindlingError:
     return KindlingError(
-        f"the converted package is not taken: {_plain(reason)}",
+        f"the converted package is not taken: {plain(reason)}",
         next_step="log the model again by MLflow's log_model, and import that",
     )

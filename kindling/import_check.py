@@ -18,22 +18,19 @@ import onnxruntime as ort
 
 from kindling import paths
 from kindling.errors import KindlingError
+from kindling.import_answer import plain
 from service.check import REFUSED, confine, give_way
 from service.errors import ModelInvalidError
 from service.loader import read_descriptor
 from service.onnx import first_line, open_session
 from service.package import GRAPH_FILE, read_file
 from service.package_tabular import TabularPart
+from service.tabular import FLOATS, OUTPUTS
 
 CPU_SECONDS, WALL_SECONDS, MEMORY_MB = 60, 120, 2048
 _NUMPY = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_, "tensor(string)": np.object_,
-}  # fmt: skip
-_NUMBERS = ("tensor(float)", "tensor(double)")
-_OUTPUTS = {
-    "float": "tensor(float)", "double": "tensor(double)", "long": "tensor(int64)",
-    "boolean": "tensor(bool)", "string": "tensor(string)",
 }  # fmt: skip
 _ROWS = 3
 _SMALLER = "import a smaller model"
@@ -55,7 +52,7 @@ def check(folder: Path, name: str) -> None:
     else:
         if done.returncode == 0:
             return
-        said = "".join(filter(str.isprintable, done.stdout[:1000].decode(errors="replace")))
+        said = plain(done.stdout[:1000].decode(errors="replace"))
         reason, next_step = said, _AGAIN
         if done.returncode != REFUSED:
             reason, next_step = f"its process ended, {done.returncode}", _SMALLER
@@ -88,7 +85,7 @@ def main(folder: str, name: str) -> int:
 def _compare(session: ort.InferenceSession, part: TabularPart) -> None:
     inputs = {one.name: one for one in session.get_inputs()}
     if part.graph_input == "matrix":
-        if len(inputs) != 1 or (only := next(iter(inputs.values()))).type not in _NUMBERS:
+        if len(inputs) != 1 or (only := next(iter(inputs.values()))).type not in FLOATS:
             raise ModelInvalidError("its graph does not take one matrix of numbers")
         if only.shape[1:] != [len(part.inputs)]:
             raise ModelInvalidError("its graph takes another number of columns")
@@ -100,7 +97,7 @@ def _compare(session: ort.InferenceSession, part: TabularPart) -> None:
             if kind not in _NUMPY or (column.type == "string") != (kind == "tensor(string)"):
                 raise ModelInvalidError(f"its graph takes {column.name} as {kind}")
     said = [one.type for one in session.get_outputs()]
-    if said != [_OUTPUTS[one.type] for one in part.outputs]:
+    if said != [OUTPUTS[one.type] for one in part.outputs]:
         raise ModelInvalidError(f"its graph gives {', '.join(said)[:200]}")
 
 

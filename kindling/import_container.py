@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from kindling.errors import KindlingError
-from kindling.import_answer import Answer, SilentError, read
+from kindling.import_answer import Answer, SilentError, plain, read
 from kindling.supply.containers import Engine
 
 SECONDS = 600
@@ -146,5 +146,4 @@ class _Tail:
         assert stream is not None
         with stream:
             while line := stream.readline(_LONGEST):
-                text = line.decode(errors="replace")
-                self._last.append("".join(letter for letter in text if letter.isprintable()))
+                self._last.append(plain(line.decode(errors="replace")))

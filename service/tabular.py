@@ -21,9 +21,9 @@ _NUMBERS: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64,
     "tensor(int32)": np.int32, "tensor(bool)": np.bool_,
 }  # fmt: skip
-_FLOATS = ("tensor(float)", "tensor(double)")
+FLOATS = ("tensor(float)", "tensor(double)")
 _STRINGS = "tensor(string)"
-_OUTPUTS = {
+OUTPUTS = {
     "boolean": "tensor(bool)", "long": "tensor(int64)", "float": "tensor(float)",
     "double": "tensor(double)", "string": _STRINGS,
 }  # fmt: skip
@@ -133,7 +133,7 @@ class Tabular:
 
 
 def _check_outputs(nodes: list[ort.NodeArg], outputs: tuple[OutputPart, ...]) -> None:
-    kinds = [_OUTPUTS[output.type] for output in outputs]
+    kinds = [OUTPUTS[output.type] for output in outputs]
     if [node.type for node in nodes] != kinds:
         raise _unfit("output", _shown(nodes), ", ".join(kinds)[:200])
     for node, output in zip(nodes, outputs, strict=True):
@@ -154,7 +154,7 @@ def _takes(kind: str, column: InputPart) -> bool:
     """Whether an input of this kind can be given a column without loss of what it says."""
     if column.type == "string" or kind == _STRINGS:
         return column.type == "string" and kind == _STRINGS
-    return column.type not in ("float", "double") or kind in _FLOATS
+    return column.type not in ("float", "double") or kind in FLOATS
 
 
 def _fits(shape: list[int | str | None], width: int) -> bool:
