@@ -252,7 +252,8 @@ def test_a_model_that_is_asked_no_more_is_let_go_without_another_being_asked(
     gone = weakref.ref(served.runner)
 
     async def ask(served: list[Served]) -> None:
-        await together(predictor(request_seconds=0.1), served.pop(), rows_of(1))
+        shared = predictor(request_seconds=0.1)
+        await together(shared, served.pop(), rows_of(1))
         async with asyncio.timeout(20):
             while gone() is not None:
                 await asyncio.sleep(0.05)
