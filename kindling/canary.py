@@ -47,12 +47,14 @@ class Comparison:
         requests = f"llm_requests_total{{{labels}%s}}{window}"
         # A refusal is the fault of the request, whichever version it came to.
         counted, failed = (requests % f',status=~"{one}"' for one in (f"200|{_FAILED}", _FAILED))
-        buckets = f"llm_request_latency_seconds_bucket{{{labels}}}{window}"
+        bucket = f"llm_request_latency_seconds_bucket{{{labels}}}{window}"
+        buckets = f"sum by (le) (increase({bucket}))"
         ask = self.prometheus.value
         return Counts(
             requests=ask(f"sum(increase({counted}))") or 0.0,
             errors=ask(f"sum(increase({failed}))") or 0.0,
-            p95=ask(f"histogram_quantile(0.95, sum by (le) (increase({buckets})))") or math.nan,
+            p95=ask(f"histogram_quantile(0.95, {buckets})") or math.nan,
+            within={float(le): n for le, n in self.prometheus.values(buckets, "le").items()},
         )
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+
+# Standard errors between two shares that chance does not make: once in thirty thousand looks.
+_SURE = 4.0
 
 
 class Verdict(Enum):
@@ -18,11 +22,15 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Counts:
-    """What one version answered since the canary began; ``p95`` in seconds, NaN for none."""
+    """What one version answered since the canary began; ``p95`` in seconds, NaN for none.
+
+    ``within`` has how many requests took at most so many seconds, as the histogram's buckets do.
+    """
 
     requests: float = 0.0
     errors: float = 0.0
     p95: float = math.nan
+    within: Mapping[float, float] = field(default_factory=dict)
 
     @property
     def error_share(self) -> float:
@@ -35,7 +43,8 @@ class Margins:
     """How much worse a canary may be.
 
     ``errors`` is added to the champion's share of errors. Its p95 may be ``latency`` times the
-    champion's. Neither is judged before ``requests`` requests to the canary.
+    champion's. Neither is judged before ``requests`` requests to the canary, and it is not worse
+    for what chance may have done.
     """
 
     requests: int
@@ -58,13 +67,17 @@ def judge(champion: Counts, canary: Counts, margins: Margins, *, is_over: bool) 
         return Judged(Verdict.UNKNOWN if is_over else Verdict.GO_ON, reason)
     allowed = champion.error_share + margins.errors
     if canary.error_share > allowed:
-        return Judged(
-            Verdict.WORSE,
+        reason = (
             f"{canary.error_share:.1%} of its requests failed, more than"
-            f" {allowed:.1%} (champion {champion.error_share:.1%})",
+            f" {allowed:.1%} (champion {champion.error_share:.1%})"
         )
+        shares = (canary.errors, canary.requests), (champion.errors, champion.requests)
+        if not champion.requests or _is_sure(*shares):
+            return Judged(Verdict.WORSE, reason)
+        reason += ", too few of them to be sure"
+        return Judged(Verdict.UNKNOWN if is_over else Verdict.GO_ON, reason)
     # A champion with few requests says little of what its latency is.
-    if champion.requests >= margins.requests and canary.p95 > champion.p95 * margins.latency:
+    if champion.requests >= margins.requests and _is_slower(canary, champion, margins.latency):
         return Judged(
             Verdict.WORSE,
             f"its p95 is {canary.p95 * 1000:.0f} ms, more than {margins.latency:g} times the"
@@ -72,3 +85,35 @@ def judge(champion: Counts, canary: Counts, margins: Margins, *, is_over: bool) 
         )
     reason = f"{canary.error_share:.1%} of its {canary.requests:.0f} requests failed"
     return Judged(Verdict.PASSED if is_over else Verdict.GO_ON, reason)
+
+
+def _is_slower(canary: Counts, champion: Counts, times: float) -> bool:
+    """Whether its p95 is more than ``times`` the champion's, and not by a few slow requests.
+
+    The p95 of a hundred requests is decided by five of them: one pause of the machine.
+    """
+    limit = champion.p95 * times
+    if not canary.p95 > limit:
+        return False
+    bounds = sorted(bound for bound in canary.within if bound in champion.within)
+    bound = max((one for one in bounds if one <= limit), default=min(bounds))
+    return _is_sure(_beyond(canary, bound), _beyond(champion, bound))
+
+
+def _beyond(counts: Counts, bound: float) -> tuple[float, float]:
+    """How many requests took more than ``bound`` seconds, and of how many."""
+    timed = counts.within[math.inf]
+    # Prometheus makes each up to the window's ends by itself: a little more may be within.
+    return max(timed - counts.within[bound], 0.0), timed
+
+
+def _is_sure(some: tuple[float, float], others: tuple[float, float]) -> bool:
+    """Whether the first share is larger than the second one by more than chance makes it.
+
+    Each is a number and of how many. Test of two proportions with their pooled share: Fleiss,
+    Levin and Paik, Statistical Methods for Rates and Proportions, chapter 3.
+    """
+    (hits, tries), (other_hits, other_tries) = some, others
+    pooled = (hits + other_hits) / (tries + other_tries)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / tries + 1 / other_tries))
+    return hits / tries - other_hits / other_tries > _SURE * error

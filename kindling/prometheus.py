@@ -51,6 +51,11 @@ class Prometheus:
         found = float(result[0]["value"][1]) if result else math.nan
         return None if math.isnan(found) else found
 
+    def values(self, promql: str, label: str) -> dict[str, float]:
+        """What ``promql`` is now for each value of ``label``; it is summed by that one alone."""
+        result = self.get("query", query=promql)["result"]
+        return {series["metric"][label]: float(series["value"][1]) for series in result}
+
     def has_data(self, promql: str) -> bool:
         """Whether ``promql`` has a value now that is a number."""
         data = self.get("query", query=promql)

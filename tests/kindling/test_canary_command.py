@@ -17,7 +17,15 @@ from kindling.model_registry import Canary, ModelRegistry
 from kindling.pods import ServingPod
 
 MARGINS = Margins(requests=50, errors=0.02, latency=1.5)
-CHAMPION = Counts(requests=500, errors=5, p95=0.1)
+
+
+def timed(requests: int, p95: float, slow: int = 0, errors: int = 0) -> Counts:
+    """Of so many requests some took more than 0.25 s, the others less than 0.1 s."""
+    within = dict.fromkeys((0.1, 0.25), requests - slow) | {math.inf: requests}
+    return Counts(requests, errors, p95, within)
+
+
+CHAMPION = timed(500, 0.1, slow=25, errors=5)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +36,24 @@ CHAMPION = Counts(requests=500, errors=5, p95=0.1)
         (CHAMPION, Counts(49, 49, 9.0), Verdict.GO_ON, Verdict.UNKNOWN),
         (CHAMPION, Counts(100, 0, 0.1), Verdict.GO_ON, Verdict.PASSED),
         (CHAMPION, Counts(100, 3, 0.1), Verdict.GO_ON, Verdict.PASSED),
-        (CHAMPION, Counts(100, 4, 0.1), Verdict.WORSE, Verdict.WORSE),
+        (CHAMPION, Counts(1000, 31, 0.1), Verdict.GO_ON, Verdict.UNKNOWN),
+        (CHAMPION, Counts(1000, 60, 0.1), Verdict.WORSE, Verdict.WORSE),
+        (Counts(), Counts(50, 2, 0.1), Verdict.WORSE, Verdict.WORSE),
         (CHAMPION, Counts(50, 10, 0.1), Verdict.WORSE, Verdict.WORSE),
-        (CHAMPION, Counts(100, 0, 0.149), Verdict.GO_ON, Verdict.PASSED),
-        (CHAMPION, Counts(100, 0, 0.151), Verdict.WORSE, Verdict.WORSE),
+        (CHAMPION, timed(100, 0.149, 100), Verdict.GO_ON, Verdict.PASSED),
+        (CHAMPION, timed(100, 0.151, 100), Verdict.WORSE, Verdict.WORSE),
+        # Chance makes a few of a hundred slow, or fail.
+        (CHAMPION, timed(100, 0.3, 12), Verdict.GO_ON, Verdict.PASSED),
+        (CHAMPION, timed(100, 0.3, 20), Verdict.WORSE, Verdict.WORSE),
+        # All of them between two bounds, the limit too.
+        (CHAMPION, Counts(99, 0, 0.24, {0.1: 0, 0.25: 99, math.inf: 99}), *[Verdict.WORSE] * 2),
+        (CHAMPION, Counts(100, 5, 0.1), Verdict.GO_ON, Verdict.UNKNOWN),
         # A champion that fails more makes no canary worse, nor one that nobody asks.
         (Counts(500, 250, 0.1), Counts(100, 51, 0.1), Verdict.GO_ON, Verdict.PASSED),
-        (Counts(49, 0, 0.1), Counts(100, 0, 9.0), Verdict.GO_ON, Verdict.PASSED),
+        (timed(49, 0.1), timed(100, 9.0, 100), Verdict.GO_ON, Verdict.PASSED),
+        # All are faster than the first bound of the buckets, and slower than it.
+        (timed(500, 0.01), timed(100, 0.09), Verdict.GO_ON, Verdict.PASSED),
+        (timed(500, 0.01), timed(100, 0.2, 90), Verdict.WORSE, Verdict.WORSE),
         (CHAMPION, Counts(100, 0, math.nan), Verdict.GO_ON, Verdict.PASSED),
     ],
 )
@@ -48,7 +67,11 @@ def test_a_canary_is_judged_beside_the_champion(
 def test_the_reason_has_the_figures() -> None:
     failed = judge(CHAMPION, Counts(100, 20, 0.1), MARGINS, is_over=False)
     assert failed.reason == "20.0% of its requests failed, more than 3.0% (champion 1.0%)"
-    slow = judge(CHAMPION, Counts(100, 0, 0.4), MARGINS, is_over=False)
+    slow = judge(CHAMPION, timed(100, 0.4, 90), MARGINS, is_over=False)
+    unsure = judge(CHAMPION, Counts(100, 5, 0.1), MARGINS, is_over=True)
+    assert unsure.reason == (
+        "5.0% of its requests failed, more than 3.0% (champion 1.0%), too few of them to be sure"
+    )
     assert slow.reason == "its p95 is 400 ms, more than 1.5 times the champion's 100 ms"
 
 

@@ -51,6 +51,12 @@ class Recording:
 
 
 @pytest.fixture
+def all_short_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is that the tests run on."""
+    monkeypatch.setattr("service.quick._QUICK_SECONDS", 0.02)
+
+
+@pytest.fixture
 def predictor() -> Iterator[Callable[..., Predictor]]:
     """Makes predictors with any bounds."""
     with ThreadPoolExecutor(4, thread_name_prefix="inference") as pool:
@@ -128,6 +134,7 @@ def test_only_the_request_that_is_to_blame_fails(predictor: Callable[..., Predic
     assert runner.runs == [4, 1, 2, 1]
 
 
+@pytest.mark.usefixtures("all_short_are_quick")
 def test_quick_models_run_where_they_are_asked_and_slow_ones_in_the_pool(
     predictor: Callable[..., Predictor],
 ) -> None:
@@ -145,6 +152,7 @@ def test_quick_models_run_where_they_are_asked_and_slow_ones_in_the_pool(
         assert all(name.startswith(expected) for name in runner.threads[1:]), runner.threads
 
 
+@pytest.mark.usefixtures("all_short_are_quick")
 def test_what_was_taken_for_quick_and_is_not_is_ended(
     predictor: Callable[..., Predictor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +216,7 @@ def test_versions_do_not_share_runs(predictor: Callable[..., Predictor]) -> None
     assert (old.runs, new.runs) == ([1], [1])
 
 
+@pytest.mark.usefixtures("all_short_are_quick")
 def test_a_canary_and_its_champion_keep_what_is_known_of_how_quick_they_are(
     predictor: Callable[..., Predictor],
 ) -> None:
