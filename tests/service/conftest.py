@@ -179,9 +179,9 @@ def keep_copy(cache: Path, name: str, version: str, files: dict[str, bytes]) -> 
 
 
 def wait_until(condition: Callable[[], bool], what: str, log: Path | None = None) -> None:
-    """Return when ``condition`` holds; fail after 20 seconds, saying what was waited for."""
-    deadline = time.monotonic() + 20
+    """Return when ``condition`` holds; fail after a minute, saying what was waited for."""
+    deadline = time.monotonic() + 60
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited 20 s until {what}; {log.read_text() if log else ''}")
+            pytest.fail(f"waited 60 s until {what}; {log.read_text() if log else ''}")
         time.sleep(0.02)

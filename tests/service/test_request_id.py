@@ -59,7 +59,10 @@ def test_an_unforeseen_failure_names_its_request_too(
 
 
 def test_every_line_of_a_request_says_which_request_it_is_of(serve: Serve) -> None:
-    server = serve(("-c", FAILING), otlp_endpoint="http://127.0.0.1:9/v1/traces", drain_seconds=0)
+    server = serve(
+        ("-c", FAILING), otlp_endpoint="http://127.0.0.1:9/v1/traces", trace_sample_ratio=0,
+        drain_seconds=0,
+    )  # fmt: skip
     headers = {"X-Request-ID": "mine", "traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
     httpx.post(f"{server.url}/predict", json=REQUEST, headers=headers)
     httpx.post(f"{server.url}/predict", json=REQUEST, headers={"X-Request-ID": "other"})
