@@ -72,8 +72,15 @@ def at_rest(cluster: Cluster) -> Iterator[None]:
     """Each begins with one pod and leaves one to others, without the minute of scaling in."""
     environment = find(settings.load("local"))
 
+    def calm() -> bool:
+        live = autoscaler(cluster)
+        target = live["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"]
+        return int(seen(live).get("cpu", target)) < target
+
     def rest() -> None:
         hold(environment, environment.minimum)
+        # Else it adds pods again for what was measured before.
+        eventually(calm, seconds=120, what="no load is measured any more")
         release(environment)
         wait_at_minimum(environment)
 

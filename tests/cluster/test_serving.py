@@ -32,24 +32,6 @@ def test_the_port_is_open_on_loopback_only(cluster: Cluster) -> None:
     assert all(line.split("-> ")[1].startswith("127.0.0.1:") for line in ports.splitlines())
 
 
-def ready(cluster: Cluster) -> int:
-    live = cluster.kubectl.get("deployment", "serving", "--namespace=kindling")
-    return int(live["status"].get("readyReplicas", 0))
-
-
-def test_the_autoscaler_adds_pods_under_load_and_takes_them_away_after(
-    cluster: Cluster, holdout: dict[str, object]
-) -> None:
-    rows = holdout["request"]["instances"] * 16  # type: ignore[index]
-    body = json.dumps({"instances": rows}).encode()
-    eventually(lambda: ready(cluster) == 1, seconds=240, what="the service is at rest with one pod")
-    with Load(cluster.url, body, threads=6) as load:
-        eventually(lambda: ready(cluster) >= 2, seconds=140, what="a second pod is ready")
-    assert load.failed == []
-    # The local inventory waits a minute before pods are taken away, not Kubernetes' five.
-    eventually(lambda: ready(cluster) == 1, seconds=200, what="the extra pods are gone")
-
-
 def test_no_request_fails_while_pods_are_replaced(
     cluster: Cluster, holdout: dict[str, object]
 ) -> None:

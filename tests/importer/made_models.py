@@ -440,7 +440,7 @@ def write(out: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[2:]:
+    for wanted in sys.argv[2:] or MODELS:
         if wanted in MODELS:
             write(Path(sys.argv[1]), wanted)
         else:
