@@ -2,7 +2,7 @@
 
 ``python made_models.py OUT NAME ...`` in the environment of the importer's image writes
 ``OUT/NAME/model``, an MLflow model, and of good ones ``OUT/NAME/truth.json``: ``rows``,
-``predict`` and, of classifiers, ``predict_proba``.
+``predict`` and, of classifiers, ``predict_proba``. Without a name all good ones are written.
 """
 
 from __future__ import annotations
@@ -416,7 +416,7 @@ def write_bad(folder: Path, name: str) -> None:
         (folder / "MLmodel").write_text(new)
 
 
-def write(out: Path, name: str) -> None:
+def write(out: Path, name: str, **options: Any) -> None:
     """Train and save one model, and what it makes of rows that it has not seen."""
     flavor, model, rows, labels, more = MODELS[name]()
     training, fresh = rows(TRAINING, 1), rows(ROWS, 2)
@@ -426,7 +426,7 @@ def write(out: Path, name: str) -> None:
     saved = model.booster if isinstance(model, Native) else model
     flavor.save_model(
         saved, out / name / "model", signature=infer_signature(training, predicted),
-        input_example=training[:3], **more,
+        input_example=training[:3], **more, **options,
     )  # fmt: skip
     columns = fresh if isinstance(fresh, pd.DataFrame) else pd.DataFrame(fresh)
     truth = {
@@ -440,8 +440,13 @@ def write(out: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[2:] or MODELS:
+    folder, *names = sys.argv[1:]
+    if not names:
+        for wanted in MODELS:
+            # MLflow else loads each in a process of its own to know them; the importer never does.
+            write(Path(folder), wanted, pip_requirements=[])
+    for wanted in names:
         if wanted in MODELS:
-            write(Path(sys.argv[1]), wanted)
+            write(Path(folder), wanted)
         else:
-            write_bad(Path(sys.argv[1]) / wanted / "model", wanted)
+            write_bad(Path(folder) / wanted / "model", wanted)
