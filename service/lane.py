@@ -144,7 +144,8 @@ class Lane:
         if run.ended and (answers is not None or seconds > LONG_SECONDS):
             self._estimate.learn(run.rows, run.cpu, seconds)
         self._tell(run, failed=answers is None)
-        if answers is None and len(run.asked) > 1:
+        # One that the watch ended may have been long because the process stood still.
+        if answers is None and (len(run.asked) > 1 or run.options.terminate):
             self._retry([one for one in run.asked if not one.answer.done()])
             return
         first = 0

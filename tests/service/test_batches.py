@@ -176,10 +176,34 @@ def test_what_was_taken_for_quick_and_is_not_is_ended(
 
     one, two, ended, late, three = asyncio.run(ask())
     assert (one, two, three) == ([1], [2], [3])
-    assert isinstance(ended, PredictionFailedError)
     # Once it is known to be slow it has a thread, and the time of a request.
+    assert isinstance(ended, TimedOutError)
     assert isinstance(late, TimedOutError)
-    assert [name[:4] for name in threads] == ["infe", "Main", "Main", "infe", "infe"]
+    assert [name[:4] for name in threads] == ["infe", "Main", "Main", "infe", "infe", "infe"]
+
+
+@pytest.mark.usefixtures("all_short_are_quick")
+def test_a_request_whose_quick_run_was_ended_is_answered_by_another(
+    predictor: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.quick._MOST_SECONDS", 0.2)
+    threads: list[str] = []
+
+    class StoodStill:
+        def predict(self, rows: Rows, options: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            if len(threads) == 2:
+                while not options.terminate:
+                    time.sleep(0.01)
+                raise RuntimeError("ended")
+            return Recording().predict(rows, options)
+
+    async def ask() -> list[Any]:
+        shared, served = predictor(), model(StoodStill())
+        return [await together(shared, served, rows_of(number)) for number in (1, 2)]
+
+    assert asyncio.run(ask()) == [[[1]], [[2]]]
+    assert [name[:4] for name in threads] == ["infe", "Main", "infe"]
 
 
 def test_who_waits_too_long_is_told_so_and_the_others_are_answered(
