@@ -93,9 +93,9 @@ def _is_slower(canary: Counts, champion: Counts, times: float) -> bool:
     The p95 of a hundred requests is decided by five of them: one pause of the machine.
     """
     limit = champion.p95 * times
-    if not canary.p95 > limit:
+    bounds = canary.within.keys() & champion.within.keys()
+    if not bounds or not canary.p95 > limit:
         return False
-    bounds = sorted(bound for bound in canary.within if bound in champion.within)
     bound = max((one for one in bounds if one <= limit), default=min(bounds))
     return _is_sure(_beyond(canary, bound), _beyond(champion, bound))
 

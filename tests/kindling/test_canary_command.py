@@ -55,6 +55,8 @@ CHAMPION = timed(500, 0.1, slow=25, errors=5)
         (timed(500, 0.01), timed(100, 0.09), Verdict.GO_ON, Verdict.PASSED),
         (timed(500, 0.01), timed(100, 0.2, 90), Verdict.WORSE, Verdict.WORSE),
         (CHAMPION, Counts(100, 0, math.nan), Verdict.GO_ON, Verdict.PASSED),
+        # The metrics are gone between two questions.
+        (CHAMPION, Counts(100, 0, 9.0), Verdict.GO_ON, Verdict.PASSED),
     ],
 )
 def test_a_canary_is_judged_beside_the_champion(
