@@ -77,6 +77,33 @@ def test_the_reason_has_the_figures() -> None:
     assert slow.reason == "its p95 is 400 ms, more than 1.5 times the champion's 100 ms"
 
 
+class Answering(canary.Prometheus):
+    """Has the same buckets and numbers of each version, and keeps what it was asked."""
+
+    asked: list[str]
+
+    def get(self, path: str, **parameters: str) -> Any:
+        query = parameters["query"]
+        self.asked.append(query)
+        if query.startswith("sum by (le)"):
+            found = {"0.1": 20, "0.25": 29, "+Inf": 30}
+            series = [{"metric": {"le": le}, "value": [0, str(n)]} for le, n in found.items()]
+        else:
+            value = "0.2" if "quantile" in query else "30" if "200|" in query else "2"
+            series = [{"metric": {}, "value": [0, value]}]
+        return {"resultType": "vector", "result": series}
+
+
+def test_what_each_version_answered_is_asked_of_prometheus() -> None:
+    prometheus = Answering("http://127.0.0.1:9")
+    object.__setattr__(prometheus, "asked", [])
+    champion, found = canary.Comparison("digits", "1", "2", prometheus).counts(9.2)
+    assert champion == found == Counts(30, 2, 0.2, {0.1: 20, 0.25: 29, math.inf: 30})
+    versions = ['version="1"' in query for query in prometheus.asked]
+    assert versions == [True] * 4 + [False] * 4
+    assert all("[10s]" in query and 'model="digits"' in query for query in prometheus.asked)
+
+
 class Compared(canary.Comparison):
     """Each look finds the next counts."""
 
