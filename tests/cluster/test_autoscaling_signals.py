@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from cluster_autoscaler import autoscaler, rest, seen
 from cluster_load import Load
 from conftest import Cluster, eventually
 from slow_clients import SlowClients
 
-from kindling import paths, settings
+from kindling import paths
 from kindling.pods import serving_pods
-from loadtests.autoscaler import hold, release, wait_at_minimum
-from loadtests.environment import find
 
 GAUGE = "http_requests_in_flight"
 API = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/kindling/pods/*"
@@ -30,24 +29,6 @@ def in_flight(cluster: Cluster) -> dict[str, str]:
         return {}
     items = json.loads(done.stdout)["items"]
     return {item["describedObject"]["name"]: item["value"] for item in items}
-
-
-def autoscaler(cluster: Cluster) -> dict[str, Any]:
-    live: dict[str, Any] = cluster.kubectl.get("hpa", "serving", "--namespace=kindling")
-    return live
-
-
-def seen(live: dict[str, Any]) -> dict[str, str]:
-    """The values by which the autoscaler goes: CPU in percent, the gauge's mean."""
-    values: dict[str, str] = {}
-    for metric in live["status"].get("currentMetrics") or []:
-        if metric["type"] == "Resource":
-            values[metric["resource"]["name"]] = str(
-                metric["resource"]["current"]["averageUtilization"]
-            )
-        elif metric["type"] == "Pods":
-            values[metric["pods"]["metric"]["name"]] = metric["pods"]["current"]["averageValue"]
-    return values
 
 
 def rescaled_by(cluster: Cluster, metric: str) -> int:
@@ -69,24 +50,10 @@ def ready(cluster: Cluster) -> int:
 
 @pytest.fixture(autouse=True)
 def at_rest(cluster: Cluster) -> Iterator[None]:
-    """Each begins with one pod and leaves one to others, without the minute of scaling in."""
-    environment = find(settings.load("local"))
-
-    def calm() -> bool:
-        live = autoscaler(cluster)
-        target = live["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"]
-        return int(seen(live).get("cpu", target)) < target
-
-    def rest() -> None:
-        hold(environment, environment.minimum)
-        # Else it adds pods again for what was measured before.
-        eventually(calm, seconds=120, what="no load is measured any more")
-        release(environment)
-        wait_at_minimum(environment)
-
-    rest()
+    """Each begins with one pod and leaves one to others."""
+    rest(cluster)
     yield
-    rest()
+    rest(cluster)
 
 
 @contextmanager

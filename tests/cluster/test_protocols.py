@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import tritonclient.http as triton
-from conftest import Cluster
+from conftest import Cluster, eventually
 
 with warnings.catch_warnings():
     # MLflow's, about itself.
@@ -19,7 +19,8 @@ with warnings.catch_warnings():
 def test_tritons_client(cluster: Cluster, holdout: dict[str, Any]) -> None:
     rows = np.array(holdout["request"]["instances"], np.float32)
     client = triton.InferenceServerClient(cluster.url.removeprefix("http://"))
-    assert client.is_server_ready()
+    # A pod that is about to end says that it is not.
+    eventually(client.is_server_ready, seconds=30, what="a pod that stays answers")
     assert client.is_model_ready("digits")
     given = triton.InferInput("instances", rows.shape, "FP32")
     given.set_data_from_numpy(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from cluster_autoscaler import hold_at_minimum, rest
 from cluster_load import Load, predict
 from conftest import Cluster, eventually
 
@@ -37,13 +38,18 @@ def test_no_request_fails_while_pods_are_replaced(
 ) -> None:
     body = json.dumps(holdout["request"]).encode()
     rollout = ("rollout", "status", "deployment/serving", "--namespace=kindling", "--timeout=120s")
-    with Load(cluster.url, body, threads=2) as load:
-        cluster.kubectl.check("rollout", "restart", *rollout[2:4])
-        cluster.kubectl.check(*rollout, timeout=130)
-        eventually(
-            lambda: len(serving_pods(cluster.kubectl)) == 1,
-            seconds=90,
-            what="the old pod has drained and is gone",
-        )
+    hold_at_minimum()
+    try:
+        with Load(cluster.url, body, threads=2) as load:
+            before = {pod.name for pod in serving_pods(cluster.kubectl)}
+            cluster.kubectl.check("rollout", "restart", *rollout[2:4])
+            cluster.kubectl.check(*rollout, timeout=130)
+            eventually(
+                lambda: not before & {pod.name for pod in serving_pods(cluster.kubectl)},
+                seconds=90,
+                what="the old pod has drained and is gone",
+            )
+    finally:
+        rest(cluster)
     assert load.answered > 0
     assert load.failed == []
