@@ -71,8 +71,8 @@ def judge(champion: Counts, canary: Counts, margins: Margins, *, is_over: bool) 
             f"{canary.error_share:.1%} of its requests failed, more than"
             f" {allowed:.1%} (champion {champion.error_share:.1%})"
         )
-        shares = (canary.errors, canary.requests), (champion.errors, champion.requests)
-        if not champion.requests or _is_sure(*shares):
+        failed, others = (canary.errors, canary.requests), (champion.errors, champion.requests)
+        if not champion.requests or _is_sure(failed, others):
             return Judged(Verdict.WORSE, reason)
         reason += ", too few of them to be sure"
         return Judged(Verdict.UNKNOWN if is_over else Verdict.GO_ON, reason)

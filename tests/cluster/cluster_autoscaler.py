@@ -1,4 +1,4 @@
-"""The service's autoscaler: what it sees, and brought to rest before others' tests."""
+"""The service's autoscaler: read, held, and brought to rest for others' tests."""
 
 from __future__ import annotations
 
@@ -10,24 +10,12 @@ from kindling import settings
 from kindling.errors import KindlingError
 from loadtests.autoscaler import hold, release, wait_at_minimum
 from loadtests.environment import Environment, find
+from loadtests.observers import objects
 
 
 def autoscaler(cluster: Cluster) -> dict[str, Any]:
     live: dict[str, Any] = cluster.kubectl.get("hpa", "serving", "--namespace=kindling")
     return live
-
-
-def seen(live: dict[str, Any]) -> dict[str, str]:
-    """The values by which the autoscaler goes: CPU in percent, the gauge's mean."""
-    values: dict[str, str] = {}
-    for metric in live["status"].get("currentMetrics") or []:
-        if metric["type"] == "Resource":
-            values[metric["resource"]["name"]] = str(
-                metric["resource"]["current"]["averageUtilization"]
-            )
-        elif metric["type"] == "Pods":
-            values[metric["pods"]["metric"]["name"]] = metric["pods"]["current"]["averageValue"]
-    return values
 
 
 def _environment() -> Environment:
@@ -43,22 +31,22 @@ def _environment() -> Environment:
     return found
 
 
-def hold_at_minimum() -> None:
+def hold_at_minimum() -> Environment:
     """Have the autoscaler add no pods until ``rest``."""
     environment = _environment()
     hold(environment, environment.minimum)
+    return environment
 
 
 def rest(cluster: Cluster) -> None:
     """Bring it to its minimum of pods, without the minute of scaling in."""
-    environment = _environment()
 
     def calm() -> bool:
-        live = autoscaler(cluster)
-        target = live["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"]
-        return int(seen(live).get("cpu", target)) < target
+        _, state = objects.autoscaler(autoscaler(cluster))
+        (cpu,) = (one for one in state["metrics"] if one["name"] == "cpu")
+        return cpu["value"] is not None and cpu["value"] < cpu["target"]
 
-    hold(environment, environment.minimum)
+    environment = hold_at_minimum()
     # Else it adds pods again for what was measured before.
     eventually(calm, seconds=120, what="no load is measured any more")
     release(environment)

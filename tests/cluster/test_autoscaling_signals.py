@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from cluster_autoscaler import autoscaler, rest, seen
+from cluster_autoscaler import autoscaler, rest
 from cluster_load import Load
 from conftest import Cluster, eventually
 from slow_clients import SlowClients
@@ -29,6 +29,19 @@ def in_flight(cluster: Cluster) -> dict[str, str]:
         return {}
     items = json.loads(done.stdout)["items"]
     return {item["describedObject"]["name"]: item["value"] for item in items}
+
+
+def seen(live: dict[str, Any]) -> dict[str, str]:
+    """The values by which the autoscaler goes: CPU in percent, the gauge's mean."""
+    values: dict[str, str] = {}
+    for metric in live["status"].get("currentMetrics") or []:
+        if metric["type"] == "Resource":
+            values[metric["resource"]["name"]] = str(
+                metric["resource"]["current"]["averageUtilization"]
+            )
+        elif metric["type"] == "Pods":
+            values[metric["pods"]["metric"]["name"]] = metric["pods"]["current"]["averageValue"]
+    return values
 
 
 def rescaled_by(cluster: Cluster, metric: str) -> int:

@@ -441,12 +441,10 @@ def write(out: Path, name: str, **options: Any) -> None:
 
 if __name__ == "__main__":
     folder, *names = sys.argv[1:]
-    if not names:
-        for wanted in MODELS:
-            # MLflow else loads each in a process of its own to know them; the importer never does.
-            write(Path(folder), wanted, pip_requirements=[])
-    for wanted in names:
+    # MLflow else loads each of all in a process of its own to know them; the importer never does.
+    quickly: dict[str, Any] = {} if names else {"pip_requirements": []}
+    for wanted in names or MODELS:
         if wanted in MODELS:
-            write(Path(folder), wanted)
+            write(Path(folder), wanted, **quickly)
         else:
             write_bad(Path(folder) / wanted / "model", wanted)
