@@ -56,7 +56,9 @@ def main(
 ) -> int:
     """Print them. Returns 0 when nothing but the watchdog fires, 3 when something does, else 1."""
     parser = argparse.ArgumentParser(
-        prog="nox -s alerts --", description=(__doc__ or "").partition("\n")[0]
+        prog="nox -s alerts --",
+        description=(__doc__ or "").partition("\n")[0],
+        allow_abbrev=False,
     )
     settings.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for programs")

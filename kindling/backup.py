@@ -199,7 +199,7 @@ def _sha256(file: Path) -> str:
 
 
 def _arguments(command: str, words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"nox -s {command} --")
+    parser = argparse.ArgumentParser(prog=f"nox -s {command} --", allow_abbrev=False)
     settings.add_arguments(parser)
     if command == "backup":
         parser.add_argument("file", type=Path, nargs="?", help="by default named after the time")

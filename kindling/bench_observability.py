@@ -99,7 +99,7 @@ class Service:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code is 1 if being observed costs more than it may."""
-    parser = argparse.ArgumentParser(prog="nox -s bench-observability --")
+    parser = argparse.ArgumentParser(prog="nox -s bench-observability --", allow_abbrev=False)
     parser.add_argument("--starts", type=int, default=4, help="how often each is started")
     parser.add_argument("--turns", type=int, default=24, help="how often each is driven then")
     parser.add_argument("--seconds", type=float, default=0.5, help="for how long each time")

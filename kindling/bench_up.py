@@ -61,7 +61,7 @@ class Bare:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code is 1 only when something could not be run."""
-    parser = argparse.ArgumentParser(prog="nox -s bench-up --")
+    parser = argparse.ArgumentParser(prog="nox -s bench-up --", allow_abbrev=False)
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
     parser.add_argument("--yes", action="store_true", help="remove the cluster that is up now")
     arguments = parser.parse_args(argv)

@@ -210,7 +210,9 @@ def _shown(comparison: Comparison, champion: Counts, canary: Counts) -> object:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="nox -s canary --", description=(__doc__ or "").partition("\n")[0]
+        prog="nox -s canary --",
+        description=(__doc__ or "").partition("\n")[0],
+        allow_abbrev=False,
     )
     settings.add_arguments(parser)
     parser.add_argument("name", help="a registered model; `nox -s models` lists them")

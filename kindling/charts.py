@@ -182,7 +182,9 @@ def _write_readmes(charts: Sequence[Path], *, check: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kindling.charts", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m kindling.charts", description=__doc__, allow_abbrev=False
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     readmes = commands.add_parser("readme", help="write README.md of every chart")
     readmes.add_argument("--check", action="store_true", help="only fail if one is out of date")

@@ -24,12 +24,17 @@ from kindling.supply.versions import load
 from kindling.table import console, table
 from kindling.train import known_models
 from kindling.view import View
-from service.package import DESCRIPTOR_FILE, NAME_PATTERN, Descriptor, parse_descriptor
-from service.settings import Settings
+from service.package import (
+    DESCRIPTOR_FILE,
+    NAME_PATTERN,
+    TRACE_EXPERIMENT,
+    Descriptor,
+    parse_descriptor,
+)
 
 _TICK_SECONDS = 0.2
 # A model's runs are in an experiment of its name, and what is old in this one is deleted.
-_OF_TRACES = Settings.model_fields["trace_experiment"].default
+_OF_TRACES = TRACE_EXPERIMENT
 _MOST_SHOWN = 20
 _T = TypeVar("_T")
 
@@ -78,7 +83,9 @@ def check_name(name: str) -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="nox -s import-model --", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="nox -s import-model --", description=__doc__, allow_abbrev=False
+    )
     settings.add_arguments(parser)
     parser.add_argument(
         "uri",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kindling import paths
@@ -67,8 +69,11 @@ def find_promtool() -> Path:
     return store.path(step) / "promtool"
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run every check; the exit code is 1 when any failed."""
+    argparse.ArgumentParser(
+        prog="nox -s lint --", description=__doc__, allow_abbrev=False
+    ).parse_args(argv)
     try:
         commands = checks(find_helm(), find_promtool())
     except KindlingError as error:

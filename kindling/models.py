@@ -159,7 +159,9 @@ def _connect(options: argparse.Namespace) -> tuple[Kubectl, ModelRegistry]:
 
 
 def _arguments(command: str, words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"nox -s {'models' if command == 'list' else command} --")
+    parser = argparse.ArgumentParser(
+        prog=f"nox -s {'models' if command == 'list' else command} --", allow_abbrev=False
+    )
     settings.add_arguments(parser)
     if command != "list":
         parser.add_argument("name", help="a registered model; `nox -s models` lists them")

@@ -69,7 +69,9 @@ def admin_password(cluster_name: str, service: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the password of the user ``admin``, and nothing else."""
-    parser = argparse.ArgumentParser(prog="nox -s password --", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="nox -s password --", description=main.__doc__, allow_abbrev=False
+    )
     settings.add_arguments(parser)
     parser.add_argument(
         "service", nargs="?", choices=SERVICES, default="mlflow", help="whose password"

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     playbook, *words = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog=f"nox -s cluster-{playbook} --")
+    parser = argparse.ArgumentParser(prog=f"nox -s cluster-{playbook} --", allow_abbrev=False)
     parser.set_defaults(playbook=playbook)
     settings.add_arguments(parser)
     parser.add_argument(

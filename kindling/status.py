@@ -133,7 +133,9 @@ def collect(name: str, probes: Probes | None = None) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what runs. Returns 0 when all is well, 3 otherwise."""
     parser = argparse.ArgumentParser(
-        prog="nox -s status --", description=(__doc__ or "").partition("\n")[0]
+        prog="nox -s status --",
+        description=(__doc__ or "").partition("\n")[0],
+        allow_abbrev=False,
     )
     settings.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for programs")

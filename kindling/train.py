@@ -61,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="nox -s train --", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="nox -s train --", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="those of params.yaml, or all")
     parser.add_argument(
         "--root",

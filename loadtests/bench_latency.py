@@ -70,7 +70,7 @@ class Measured:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code is 1 if the latencies are not true."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bench_latency")
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bench_latency", allow_abbrev=False)
     parser.add_argument("--rate", type=float, default=50, help="requests per second")
     parser.add_argument("--seconds", type=float, default=60, help="how long it is driven")
     parser.add_argument("--stall", type=float, default=6, help="how long of it the service stalls")

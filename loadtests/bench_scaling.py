@@ -50,7 +50,7 @@ _USUAL_PERIOD = "15s"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code is 1 where a ratio is not within its limit."""
-    parser = argparse.ArgumentParser(prog="nox -s bench-scaling --")
+    parser = argparse.ArgumentParser(prog="nox -s bench-scaling --", allow_abbrev=False)
     settings.add_arguments(parser)
     parser.add_argument("--steps", type=int, default=10, help="steps of load of ours")
     parser.add_argument("--stock", type=int, default=3, help="steps of load of the stock one")

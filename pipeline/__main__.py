@@ -20,7 +20,9 @@ _BUILD = Path(__file__).resolve().parent / "build"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 when something failed, the gate included."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("stage", choices=("prepare", "train", "evaluate", "register"))
     parser.add_argument("model", help=f"one of: {', '.join(stages.MODELS)}")
     parser.add_argument("--params", type=Path, default=params.FILE, metavar="FILE")

@@ -28,7 +28,9 @@ _FILES = 32
 
 def main(arguments: list[str] | None = None) -> int:
     """Check one model; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m service.check", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m service.check", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("name")
     parser.add_argument("--cpu-seconds", type=int, default=20)

@@ -38,6 +38,8 @@ MAX_REFERENCE_BYTES = 1_048_576
 # Names become folders, headers and labels.
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 VERSION_PATTERN = "[1-9][0-9]{0,17}"
+# Not a model's name: its experiment is where the service keeps its traces.
+TRACE_EXPERIMENT = "traces"
 
 _STRICT = ConfigDict(frozen=True, strict=True)
 

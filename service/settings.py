@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from service.errors import SettingsInvalidError
-from service.package import NAME_PATTERN
+from service.package import NAME_PATTERN, TRACE_EXPERIMENT
 from service.settings_values import (
     address,
     bearer_key,
@@ -188,7 +188,7 @@ class Settings(BaseModel):
         " that come with a sampled one.",
     )
     trace_experiment: str = Field(
-        default="traces",
+        default=TRACE_EXPERIMENT,
         min_length=1,
         max_length=200,
         description="MLflow experiment for traces; made if missing.",

@@ -20,7 +20,9 @@ REFUSED, LATE = 3, 4
 
 def main(arguments: list[str] | None = None) -> int:
     """Import one model; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m importer", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m importer", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("model", type=Path, help="the folder of an MLflow model")
     parser.add_argument("name", help="what the model is called from now on")
     parser.add_argument("--seconds", type=int, default=0, help="after which it ends; 0: never")

@@ -43,7 +43,9 @@ def stale(dashboards: Sequence[Dashboard]) -> dict[Path, str | None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kindling.dashboards", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m kindling.dashboards", description=__doc__, allow_abbrev=False
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     write = commands.add_parser("write", help="write the files that are made of the source")
     write.add_argument("--check", action="store_true", help="only fail if one is out of date")

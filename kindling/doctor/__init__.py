@@ -86,7 +86,9 @@ def critical(settings: Settings, machine: Machine | None = None) -> list[Check]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the findings. Returns 1 when one of them would stop ``cluster-up``."""
-    parser = argparse.ArgumentParser(prog="nox -s doctor --", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="nox -s doctor --", description=__doc__, allow_abbrev=False
+    )
     inventories.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(argv)

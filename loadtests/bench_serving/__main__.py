@@ -35,7 +35,7 @@ _REPORT = paths.REPOSITORY / "report" / "bench-serving.html"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write the page; the exit code is 1 if a limit is missed or one is absent."""
-    parser = argparse.ArgumentParser(prog="nox -s bench-serving --")
+    parser = argparse.ArgumentParser(prog="nox -s bench-serving --", allow_abbrev=False)
     parser.add_argument("--rounds", type=_count, default=5, help="how often each is asked")
     parser.add_argument("--seconds", type=_seconds, default=2.5, help="for how long each time")
     parser.add_argument(
