@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,12 +14,14 @@ import nox
 sys.path.insert(0, str(Path(__file__).parent))
 sys.dont_write_bytecode = True
 
-from kindling import environments  # noqa: E402
+from kindling import environments, paths  # noqa: E402
+from kindling.errors import KindlingError  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "tests"]
 # Sessions share a few environments in the user's cache, so that the checkout stays clean.
 nox.options.default_venv_backend = "none"
+os.environ[paths.NOX_PYTHON] = sys.executable
 
 
 @nox.session(name="cluster-up", default=False)
@@ -162,8 +163,8 @@ def _module(session: nox.Session, lock: str, *words: str) -> None:
         session.log(f"installing requirements/{lock}.txt into {made}")
     try:
         python = environments.ensure(lock)
-    except subprocess.CalledProcessError as error:
-        session.error(f"requirements/{lock}.txt could not be installed:\n{error.stdout}")
+    except KindlingError as error:
+        session.error(error.for_people())
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     # An interrupted run ends what it started before it ends itself.
     session.run(

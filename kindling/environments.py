@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import subprocess
 import sys
 from pathlib import Path
 
-from kindling import paths
+from kindling import paths, uv
 
 
 def folder(name: str) -> Path:
@@ -27,22 +25,18 @@ def folder(name: str) -> Path:
 def ensure(name: str) -> Path:
     """Make the environment ``name`` unless it is there; returns its Python.
 
-    Raises CalledProcessError, whose ``stdout`` holds what pip said.
+    Raises KindlingError where it cannot be made.
     """
-    made = folder(name)
+    made, lock = folder(name), _lock_file(name)
     python = made / "bin" / "python"
     made.parent.mkdir(parents=True, exist_ok=True)
     with (made.parent / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         if not (made / "finished").exists():
-            virtualenv = [sys.executable, "-m", "virtualenv", "--clear", str(made)]
-            packages = ["--require-hashes", "--requirement", str(_lock_file(name))]
-            pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *packages]
-            for command in (virtualenv, pip):
-                subprocess.run(
-                    command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                    text=True, env={**os.environ, **variables()},
-                )  # fmt: skip
+            what = f"installing {lock.relative_to(paths.REPOSITORY)}"
+            uv.run("venv", "--clear", "--python", sys.executable, made, what=what, offline=True)
+            uv.run("pip", "sync", "--python", python, "--require-hashes", lock, what=what)
+            uv.run("pip", "check", "--python", python, what=what, offline=True)
             (made / "finished").touch()
     return python
 
@@ -53,7 +47,6 @@ def variables() -> dict[str, str]:
     return {
         "PYTHONPATH": str(paths.REPOSITORY),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "VIRTUALENV_OVERRIDE_APP_DATA": str(cache / "virtualenv"),
         "ANSIBLE_HOME": str(cache / "ansible"),
         "ANSIBLE_REMOTE_TMP": str(cache / "ansible" / "tmp"),
         "BUILDX_CONFIG": str(cache / "buildx"),

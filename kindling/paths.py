@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+NOX_PYTHON = "KINDLING_NOX_PYTHON"
+
+
+def nox_python() -> Path:
+    """The Python that runs Nox: its environment, and no other of ours, has pip and uv."""
+    return Path(os.environ.get(NOX_PYTHON) or sys.executable)
 
 
 def cache_dir() -> Path:

@@ -21,7 +21,7 @@ from kindling.settings import Settings
 
 _PLAYBOOKS = paths.REPOSITORY / "playbooks"
 _CACHES = (
-    "store", "go", "tools", "dvc", "ansible", "buildx", "kube", "helm", "virtualenv",
+    "store", "go", "tools", "dvc", "ansible", "buildx", "kube", "helm", "uv",
     "timings.json", "error.log",
 )  # fmt: skip
 # What would lead kind, helm or Ansible elsewhere than this run says.

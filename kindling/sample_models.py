@@ -47,14 +47,7 @@ def ensure(cluster_name: str, models: Sequence[str], *, check: bool) -> list[str
     if not lacking or check:
         return lacking
     with progress.step("Python environment of the pipeline"):
-        try:
-            python = environments.ensure("models")
-        except subprocess.CalledProcessError as error:
-            said = _last(error.stdout.splitlines())
-            raise KindlingError(
-                f"requirements/models.txt could not be installed:\n  {said}",
-                next_step="nox -s doctor",
-            ) from None
+        python = environments.ensure("models")
     title = f"train and register {', '.join(lacking)}"
     with progress.step(title):
         _make(title, python, cluster_name, lacking)

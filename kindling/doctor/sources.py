@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from kindling import pip_config
 from kindling.doctor.context import Context
 from kindling.doctor.web import Answer, without_credentials
 
@@ -45,14 +43,10 @@ def go_modules(context: Context) -> Reach:
 def python_packages(context: Context) -> Reach:
     """The index that pip is configured with, with pip's own certificates and proxy."""
     machine = context.machine
-    done = machine.run([sys.executable, "-m", "pip", "config", "list"])
-    config: dict[str, str] = {}
-    for line in sorted(done.out.splitlines(), key=lambda line: line.startswith(":env:")):
-        key, _, value = line.partition("=")
-        config[key.rpartition(".")[2]] = value.strip("'\"")
-    if config.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+    config = pip_config.parse(machine.run(pip_config.command()).out)
+    if pip_config.asks_no_index(config):
         return Reach(None, f"pip asks no index, only {config.get('find-links', 'nothing')}")
-    index = config.get("index-url") or _pips_default()
+    index = config.get("index-url") or machine.run(pip_config.default_index_command()).out.strip()
     answer = machine.ask(
         f"{index.rstrip('/')}/pip/", proxy=config.get("proxy", ""), cafile=config.get("cert", "")
     )
@@ -83,8 +77,3 @@ def _reach(url: str, answer: Answer) -> Reach:
 def _built_go(context: Context) -> str | None:
     found = sorted((context.machine.cache / "store").glob("go-toolchain-*/go/bin/go"))
     return str(found[-1]) if found else None
-
-
-def _pips_default() -> str:
-    models: Any = importlib.import_module("pip._internal.models.index")
-    return str(models.PyPI.simple_url)

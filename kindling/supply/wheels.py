@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-import zipfile
 from pathlib import Path
 
-from kindling.supply import command
+from kindling import uv
 
 
 def unpack(lock: Path, folder: str, out: Path, what: str) -> None:
@@ -14,18 +14,11 @@ def unpack(lock: Path, folder: str, out: Path, what: str) -> None:
 
     Raises KindlingError when it cannot be had or has another hash.
     """
-    download = out / "download"
-    command.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
-         "--dest", download, "--requirement", lock],
+    unpacked = out / "unpacked"
+    uv.run(
+        "pip", "install", "--no-cache", "--no-deps", "--require-hashes", "--only-binary=:all:",
+        "--python", sys.executable, "--target", unpacked, "--requirement", lock,
         what=f"downloading {what}",
     )  # fmt: skip
-    (wheel,) = download.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        for member in archive.infolist():
-            if member.filename.startswith(f"{folder}/"):
-                file = Path(archive.extract(member, out))
-                if mode := member.external_attr >> 16 & 0o777:
-                    file.chmod(mode)
-    wheel.unlink()
-    download.rmdir()
+    (unpacked / folder).rename(out / folder)
+    shutil.rmtree(unpacked)

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -101,9 +100,9 @@ def _pythons(names: Sequence[str], say: rounds.Say) -> tuple[dict[str, Path], li
             say(f"installing requirements/{lock}.txt into {environments.folder(lock)}")
         try:
             found[name] = environments.ensure(lock)
-        except subprocess.CalledProcessError as error:
+        except KindlingError as error:
             absent.append(f"not measured: {name}: it could not be installed")
-            say(f"{name} could not be installed:\n{error.stdout[-2000:]}")
+            say(error.for_people())
     return found, absent
 
 

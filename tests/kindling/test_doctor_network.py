@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from certifi import where
 from doctor_fakes import NOW, known, make_context, programs, unanswered
-from pip._vendor.certifi import where
 
 from kindling.doctor import ports, supply, tools
 from kindling.doctor.check import Check

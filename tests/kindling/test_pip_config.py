@@ -1,0 +1,83 @@
+"""What pip is configured with counts for uv too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kindling import paths, pip_config
+
+
+def test_what_pip_prints_is_read_with_the_environment_first() -> None:
+    listed = (
+        ":env:.index-url='https://env.example/'\n"
+        "download.index-url='https://download.example/'\n"
+        "global.extra-index-url='\\nhttps://one.example/\\nhttps://two.example/'\n"
+        "global.index-url='https://file.example/'\n"
+        "install.retries='7'\n"
+    )
+    assert pip_config.parse(listed) == {
+        "extra-index-url": "\nhttps://one.example/\nhttps://two.example/",
+        "index-url": "https://env.example/",
+        "retries": "7",
+    }
+
+
+def test_lines_that_are_no_option_are_passed_over() -> None:
+    assert pip_config.parse("/usr/bin/python3: No module named pip\nglobal.x=\n") == {}
+
+
+def test_uv_is_told_what_pip_is_told() -> None:
+    config = {
+        "index-url": "https://user:word@index.example/simple",
+        "extra-index-url": "\nhttps://one.example/\nhttps://two.example/",
+        "trusted-host": "a.example\nb.example",
+        "find-links": "/wheels https://files.example/",
+        "cert": "/ca.pem",
+        "client-cert": "/client.pem",
+        "default-timeout": "180",
+        "retries": "7",
+        "keyring-provider": "subprocess",
+    }
+    variables = pip_config.uv_variables(config)
+    variables.pop("UV_SYSTEM_CERTS", None)
+    assert variables == {
+        "UV_DEFAULT_INDEX": "https://user:word@index.example/simple",
+        "UV_INDEX": "https://one.example/ https://two.example/",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_INSECURE_HOST": "a.example b.example",
+        "UV_FIND_LINKS": "/wheels,https://files.example/",
+        "SSL_CERT_FILE": "/ca.pem",
+        "SSL_CLIENT_CERT": "/client.pem",
+        "UV_HTTP_TIMEOUT": "180",
+        "UV_HTTP_RETRIES": "7",
+        "UV_KEYRING_PROVIDER": "subprocess",
+    }
+
+
+@pytest.mark.parametrize(
+    ("proxy", "address"),
+    [("proxy.example:3128", "http://proxy.example:3128"), ("https://proxy.example", None)],
+)
+def test_pips_proxy_wins_over_the_environments(proxy: str, address: str | None) -> None:
+    variables = pip_config.uv_variables({"proxy": proxy})
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        assert variables[name] == (address or proxy)
+
+
+@pytest.mark.parametrize(("value", "told"), [("true", "true"), ("1", "true"), ("false", None)])
+def test_no_index(value: str, told: str | None) -> None:
+    assert pip_config.uv_variables({"no-index": value}).get("UV_NO_INDEX") == told
+
+
+@pytest.mark.skipif(not paths.nox_python().with_name("pip").exists(), reason="not started by nox")
+def test_pip_itself_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "pip.conf"
+    config.write_text("[global]\nindex-url = https://it's.example/\n[install]\nretries = 7\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "a.example b.example")
+    found = pip_config.load()
+    assert found["index-url"] == "https://it's.example/"
+    assert found["retries"] == "7"
+    assert found["trusted-host"] == "a.example b.example"
