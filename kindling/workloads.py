@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 import urllib.error
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,17 @@ from kindling.kubectl import Kubectl
 _POLL_SECONDS = 0.8
 # Pods are looked at in every n-th poll only: it costs as much as the poll itself.
 _LOOK_AT_PODS = 8
-# An image that is not there after this long will not come by waiting.
-_PULL_SECONDS = 20.0
+# A kubelet whose watch lags may miss for a while what is there already.
+_NOT_FOUND_SECONDS = 120.0
 _GPU, _GPU_LABEL = "nvidia.com/gpu", "kindling.dev/gpu-count"
-_HOPELESS = ("ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
-_NO_IMAGE = ("ImagePullBackOff", "ErrImagePull")
+_HOPELESS = ("ErrImageNeverPull", "InvalidImageName")
+# Under the same reason a kubelet that has just joined says "failed to sync secret cache", and tries
+# again by itself: only what the API server does not have counts.
+_NOT_FOUND = re.compile(
+    r"CreateContainerConfigError: "
+    r"((secret|configmap) \".+\" not found|couldn't find key .+ in (Secret|ConfigMap) )"
+)
+_STARTING = ("ContainerCreating", "PodInitializing")
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
     """
     began = time.monotonic()
     ready: dict[str, float] = {}
-    stuck_since: dict[str, float] = {}
+    not_found_since: dict[str, float] = {}
     troubles: dict[str, str] = {}
     for poll in itertools.count():
         lacking = _lacking(kubectl, workloads)
@@ -102,7 +109,7 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
             return ready
         if poll % _LOOK_AT_PODS == _LOOK_AT_PODS - 1 or elapsed > timeout:
             troubles = _troubles(kubectl, lacking)
-        hopeless = _hopeless(troubles, stuck_since, elapsed)
+        hopeless = _hopeless(troubles, not_found_since, elapsed)
         progress.emit("wait", "update", "; ".join(f"{w}: {s}" for w, s in lacking.items()))
         if hopeless or elapsed > timeout:
             lines = [f"{workload}: {words}" for workload, words in lacking.items()]
@@ -164,17 +171,22 @@ def pod_trouble(pod: Mapping[str, Any]) -> str:
     for condition in status.get("conditions", []):
         if condition.get("reason") == "Unschedulable":
             return f"Unschedulable: {condition.get('message', '')}"
-    for container in status.get("containerStatuses", []):
+    for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
-        if waiting and waiting.get("reason") != "ContainerCreating":
+        if waiting and waiting.get("reason") not in _STARTING:
             return f"{waiting.get('reason')}: {waiting.get('message', '')}"[:300]
     return ""
 
 
-def _hopeless(troubles: Mapping[str, str], since: dict[str, float], elapsed: float) -> bool:
-    for pod, why in troubles.items():
-        if why.startswith(_HOPELESS):
-            return True
-        if why.startswith(_NO_IMAGE) and elapsed - since.setdefault(pod, elapsed) > _PULL_SECONDS:
-            return True
-    return False
+def _hopeless(
+    troubles: Mapping[str, str], not_found_since: dict[str, float], elapsed: float
+) -> bool:
+    """Whether a pod can never run; ``not_found_since`` is kept from one look to the next."""
+    missing = {pod for pod, why in troubles.items() if _NOT_FOUND.match(why)}
+    for pod in not_found_since.keys() - missing:
+        del not_found_since[pod]
+    for pod in missing:
+        not_found_since.setdefault(pod, elapsed)
+    return any(why.startswith(_HOPELESS) for why in troubles.values()) or any(
+        elapsed - since > _NOT_FOUND_SECONDS for since in not_found_since.values()
+    )

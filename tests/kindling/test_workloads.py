@@ -94,12 +94,22 @@ class FakeKubectl(Kubectl):
         return self.run(*args).stdout
 
 
-def pod(reason: str) -> dict[str, Any]:
-    waiting = {"reason": reason, "message": "because"}
+def pod(reason: str, message: str = "because", kind: str = "containerStatuses") -> dict[str, Any]:
+    waiting = {"reason": reason, "message": message}
+    status = {"containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}]}
     return {
         "metadata": {"name": "web-1"},
-        "status": {"containerStatuses": [{"state": {"waiting": waiting}}]},
+        "status": {**status, kind: [{"state": {"waiting": waiting}}]},
     }
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that passes while a wait sleeps, and no other."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    return now
 
 
 def test_a_wait_ends_at_its_bound_with_the_last_state_and_the_pods_reason() -> None:
@@ -112,12 +122,120 @@ def test_a_wait_ends_at_its_bound_with_the_last_state_and_the_pods_reason() -> N
     assert "pod shop/web-1: CrashLoopBackOff: because" in failure.value.message
 
 
-def test_a_wait_that_cannot_help_ends_at_once() -> None:
+UNSCHEDULABLE = {
+    "metadata": {"name": "web-1"},
+    "status": {
+        "conditions": [
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/1 nodes are available: 1 node(s) had untolerated taint "
+                "{node.kubernetes.io/not-ready: }. preemption: not eligible due to lack of pods.",
+            }
+        ]
+    },
+}
+# As the kubelet of Kubernetes 1.36 words them.
+TRANSIENT = [
+    UNSCHEDULABLE,
+    pod(
+        "CreateContainerConfigError",
+        "failed to sync secret cache: timed out waiting for the condition",
+    ),
+    pod(
+        "CreateContainerConfigError",
+        "failed to sync configmap cache: timed out waiting for the condition",
+        "initContainerStatuses",
+    ),
+    pod("CreateContainerConfigError", 'object "shop"/"db" not registered'),
+    pod(
+        "CreateContainerConfigError",
+        "services have not yet been read at least once, cannot construct envvars",
+    ),
+    pod(
+        "CreateContainerError",
+        'failed to reserve container name "web_web-1_shop_0_0": name is reserved for "8f1d"',
+    ),
+    pod("RunContainerError", "context deadline exceeded"),
+    pod("ImageInspectError", 'Failed to inspect image "web:1": rpc error: code = Unavailable'),
+    pod("ErrImagePull", "dial tcp: lookup registry.example: i/o timeout"),
+    pod("ImagePullBackOff", 'Back-off pulling image "web:1": ErrImagePull: not found'),
+    pod(
+        "CrashLoopBackOff", "back-off 10s restarting failed container=web", "initContainerStatuses"
+    ),
+]
+
+
+@pytest.mark.parametrize("waiting", TRANSIENT)
+def test_a_wait_outlasts_what_a_slow_node_says_before_it_runs_a_pod(
+    clock: list[float], waiting: dict[str, Any]
+) -> None:
     def answer(kind: str) -> list[dict[str, Any]]:
-        return [pod("ErrImageNeverPull")] if kind == "pods" else [deployment()]
+        if kind == "pods":
+            return [waiting]
+        ready = 2 if clock[0] > 500 else 0
+        return [deployment(replicas=2, updatedReplicas=2, readyReplicas=ready)]
+
+    assert workloads.wait(FakeKubectl(answer), [WEB], timeout=600)[str(WEB)] >= 500
+
+
+@pytest.mark.parametrize("waiting", TRANSIENT)
+def test_a_wait_at_its_bound_names_what_a_slow_node_said_last(
+    clock: list[float], waiting: dict[str, Any]
+) -> None:
+    def answer(kind: str) -> list[dict[str, Any]]:
+        return [waiting] if kind == "pods" else [deployment()]
+
+    with pytest.raises(KindlingError, match="not ready after 600 s") as failure:
+        workloads.wait(FakeKubectl(answer), [WEB], timeout=600)
+    assert f"pod shop/web-1: {workloads.pod_trouble(waiting)}" in failure.value.message
+    assert clock[0] > 600
+
+
+MISSING = [
+    pod("CreateContainerConfigError", 'secret "db" not found'),
+    pod("CreateContainerConfigError", 'configmap "web" not found', "initContainerStatuses"),
+    pod("CreateContainerConfigError", "couldn't find key password in Secret shop/db"),
+    pod("CreateContainerConfigError", "couldn't find key rules in ConfigMap shop/web"),
+]
+
+
+@pytest.mark.parametrize("waiting", MISSING)
+def test_a_wait_ends_early_when_an_object_stays_missing(
+    clock: list[float], waiting: dict[str, Any]
+) -> None:
+    def answer(kind: str) -> list[dict[str, Any]]:
+        return [waiting] if kind == "pods" else [deployment()]
+
+    with pytest.raises(KindlingError, match="waiting cannot help") as failure:
+        workloads.wait(FakeKubectl(answer), [WEB], timeout=600)
+    assert "not found" in failure.value.message or "couldn't find key" in failure.value.message
+    assert 120 < clock[0] < 180
+
+
+def test_a_wait_goes_on_when_a_missing_object_was_seen_in_between(clock: list[float]) -> None:
+    def answer(kind: str) -> list[dict[str, Any]]:
+        if kind == "pods":
+            # Missing for a minute, there for another, and so on.
+            return [MISSING[0]] if clock[0] % 120 < 60 else []
+        ready = 2 if clock[0] > 500 else 0
+        return [deployment(replicas=2, updatedReplicas=2, readyReplicas=ready)]
+
+    assert workloads.wait(FakeKubectl(answer), [WEB], timeout=600)[str(WEB)] >= 500
+
+
+@pytest.mark.parametrize("kind", ["containerStatuses", "initContainerStatuses"])
+@pytest.mark.parametrize("reason", ["ErrImageNeverPull", "InvalidImageName"])
+def test_a_wait_for_an_image_that_cannot_come_ends_at_once(
+    clock: list[float], reason: str, kind: str
+) -> None:
+    def answer(asked: str) -> list[dict[str, Any]]:
+        return [pod(reason, kind=kind)] if asked == "pods" else [deployment()]
 
     with pytest.raises(KindlingError, match="waiting cannot help"):
         workloads.wait(FakeKubectl(answer), [WEB], timeout=600)
+    assert clock[0] < 30
 
 
 def test_all_are_waited_for_at_once_and_each_gets_its_time() -> None:
