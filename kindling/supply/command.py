@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from kindling import retry
 from kindling.errors import KindlingError
 
 _LAST_WORDS = 24
@@ -20,12 +22,17 @@ def run(
     stdin: str | None = None,
     what: str = "",
     next_step: str = "nox -s doctor",
+    again: retry.Policy | None = None,
 ) -> str:
     """Run ``command`` and return its standard output.
 
-    ``env`` is added to the environment; ``what`` names the work in the error. Raises
-    KindlingError with the program's last lines when it is missing or exits with non-zero.
+    ``env`` is added to the environment; ``what`` names the work in the error; a failure that
+    ``again`` covers is retried. Raises KindlingError with the program's last lines when it is
+    missing or exits with non-zero.
     """
+    if again:
+        once = partial(run, command, cwd=cwd, env=env, stdin=stdin, what=what, next_step=next_step)
+        return retry.call(once, again)
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
