@@ -8,9 +8,11 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
 _LENGTH = 32
+_THERE = "(AlreadyExists)"
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -37,8 +39,8 @@ def missing(kubectl: Kubectl, wanted: Sequence[Wanted]) -> dict[Wanted, list[str
 def generate(kubectl: Kubectl, lacking: Mapping[Wanted, Sequence[str]]) -> None:
     """Add a random value for each key; what is there already stays as it is."""
     for one, keys in lacking.items():
-        # Only made, never changed: the labels of a namespace belong to the release that sets them.
-        kubectl.run("create", "namespace", one.namespace)
+        _namespace(kubectl, one.namespace)
+        values = {key: _random() for key in keys}
         document = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -48,17 +50,28 @@ def generate(kubectl: Kubectl, lacking: Mapping[Wanted, Sequence[str]]) -> None:
                 "namespace": one.namespace,
                 "labels": {"app.kubernetes.io/part-of": "kindling"},
             },
-            "stringData": {key: _random() for key in keys},
+            "stringData": values,
         }
-        existing = kubectl.run("get", "secret", one.name, f"--namespace={one.namespace}")
-        if existing.returncode:
+        try:
             kubectl.check("create", "--filename=-", stdin=json.dumps(document))
-        else:
+        except KindlingError as error:
+            # There with other keys, or made by a try whose answer was lost.
+            if _THERE not in error.message:
+                raise
             kubectl.check(
                 "patch", "secret", one.name, f"--namespace={one.namespace}",
                 "--patch-file=/dev/stdin",
-                stdin=json.dumps({"stringData": document["stringData"]}),
+                stdin=json.dumps({"stringData": values}),
             )  # fmt: skip
+
+
+def _namespace(kubectl: Kubectl, name: str) -> None:
+    """Only made, never changed: the labels of a namespace belong to the release that sets them."""
+    try:
+        kubectl.check("create", "namespace", name)
+    except KindlingError as error:
+        if _THERE not in error.message:
+            raise
 
 
 def _random() -> str:

@@ -6,9 +6,11 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kindling import retry
 from kindling.errors import KindlingError
 
 # What an Ansible module takes that talks to a cluster.
@@ -21,17 +23,21 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Kubectl:
-    """A kubectl binary bound to one cluster; the user's own kubeconfig is never read."""
+    """A kubectl binary bound to one cluster; the user's own kubeconfig is never read.
+
+    A ``patient`` one, as ``cluster-up`` has, outlasts an API server that starts or is busy.
+    """
 
     binary: Path
     kubeconfig: Path
     context: str
+    patient: bool = False
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Kubectl:
-        """The one that a module's ``ARGUMENTS`` describe."""
+        """The patient one that a module's ``ARGUMENTS`` describe."""
         binary, kubeconfig = Path(params["kubectl_binary"]), Path(params["kubeconfig"])
-        return cls(binary, kubeconfig, str(params["context"]))
+        return cls(binary, kubeconfig, str(params["context"]), patient=True)
 
     def command(self, *args: str) -> list[str]:
         """The words of ``kubectl ARGS`` for this cluster."""
@@ -60,7 +66,15 @@ class Kubectl:
             return subprocess.CompletedProcess(command, 124, "", f"no answer in {timeout:g} s")
 
     def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
-        """Like ``run``, but returns standard output and raises KindlingError on failure."""
+        """Like ``run``, but returns standard output and raises KindlingError on failure.
+
+        A patient one retries what may pass by itself; a request that was carried out although its
+        answer was lost is then sent twice.
+        """
+        once = partial(self._check, *args, stdin=stdin, timeout=timeout)
+        return retry.call(once, retry.API) if self.patient else once()
+
+    def _check(self, *args: str, stdin: str | None, timeout: float) -> str:
         done = self.run(*args, stdin=stdin, timeout=timeout)
         if done.returncode:
             raise KindlingError(

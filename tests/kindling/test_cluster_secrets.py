@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
+from pathlib import Path
 from typing import Any
+
+import pytest
+from scripted import Scripted, fails, ok, scripted
 
 from kindling import cluster_secrets
 from kindling.cluster_secrets import Wanted
+from kindling.errors import KindlingError
+from kindling.kubectl import Kubectl
 
 
 class Cluster:
@@ -23,16 +28,14 @@ class Cluster:
             for (where, name), data in self.secrets.items()
         ]
 
-    def run(self, *args: str, **_: Any) -> subprocess.CompletedProcess[str]:
-        if args[0] == "get":
-            known = (args[3].removeprefix("--namespace="), args[2]) in self.secrets
-            return subprocess.CompletedProcess(args, 0 if known else 1, "", "")
-        return subprocess.CompletedProcess(args, 0, "", "")
-
     def check(self, *args: str, stdin: str = "", **_: Any) -> str:
+        if args[:2] == ("create", "namespace"):
+            return ""
         given = json.loads(stdin)
         if args[0] == "create":
             about = given["metadata"]
+            if (about["namespace"], about["name"]) in self.secrets:
+                raise KindlingError("Error from server (AlreadyExists): it is there")
             self.secrets[about["namespace"], about["name"]] = given["stringData"]
         else:
             self.secrets[args[3].removeprefix("--namespace="), args[2]] |= given["stringData"]
@@ -73,3 +76,54 @@ def test_the_same_name_elsewhere_is_another_secret() -> None:
     ensure(cluster, Wanted("mlflow", "one", ("a",)))
     other = Wanted("mlflow", "two", ("a",))
     assert ensure(cluster, other) == {other: ["a"]}
+
+
+LIST = '{"items": []}'
+NAMESPACE_THERE = 'Error from server (AlreadyExists): namespaces "kindling" already exists'
+THERE = 'Error from server (AlreadyExists): secrets "mlflow" already exists'
+LOST = (
+    "Error from server (Timeout): the server was unable to return a response in the time allotted, "
+    "but may still be processing the request (post secrets)"
+)
+
+
+def by(program: Scripted) -> Kubectl:
+    return Kubectl.of({"kubectl_binary": program.path, "kubeconfig": "f", "context": "kind-c"})
+
+
+def test_a_secret_outlasts_an_api_server_that_is_busy(tmp_path: Path, pauses: list[float]) -> None:
+    program = scripted(
+        tmp_path,
+        "kubectl",
+        fails("Unable to connect to the server: EOF"),
+        ok(LIST),
+        fails("Error from server: etcdserver: leader changed"),
+        ok(),
+        fails('Error from server (NotFound): namespaces "kindling" not found'),
+        ok(),
+    )
+    ensure(by(program), Wanted("mlflow", "kindling", ("a",)))
+    verbs = [call[2] for call in program.calls]
+    assert verbs == ["get", "get", "create", "create", "create", "create"]
+
+
+def test_a_secret_whose_creation_got_no_answer_has_the_values_of_that_try(
+    tmp_path: Path, pauses: list[float]
+) -> None:
+    program = scripted(
+        tmp_path, "kubectl", ok(LIST), fails(NAMESPACE_THERE), fails(LOST), fails(THERE), ok()
+    )
+    ensure(by(program), Wanted("mlflow", "kindling", ("a",)))
+    made, patched = (json.loads(program.inputs[n])["stringData"] for n in (2, 4))
+    assert program.calls[4][2] == "patch"
+    assert made == patched
+
+
+def test_an_api_server_that_refuses_a_secret_is_not_taken_for_one_without_it(
+    tmp_path: Path, pauses: list[float]
+) -> None:
+    refusal = 'Error from server (Forbidden): secrets is forbidden: User "eve" cannot create'
+    program = scripted(tmp_path, "kubectl", ok(LIST), ok(), fails(refusal))
+    with pytest.raises(KindlingError, match="eve"):
+        ensure(by(program), Wanted("mlflow", "kindling", ("a",)))
+    assert len(program.calls) == 3

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from scripted import fails, ok, scripted
 
 from kindling import retry
 from kindling.errors import KindlingError
@@ -174,19 +175,6 @@ def test_what_is_permanent_is_not_retried(policy: retry.Policy, text: str) -> No
     assert not policy.covers(text)
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What was paused for, without the pause."""
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    monkeypatch.setattr("asyncio.sleep", sleep)
-    return slept
-
-
 class Fails:
     """Fails with ``text`` some ``times``, then answers."""
 
@@ -234,39 +222,23 @@ def test_work_that_fails_for_good_is_not_retried(pauses: list[float]) -> None:
     assert pauses == []
 
 
-def program(folder: Path, text: str, times: int) -> Path:
-    """A program that fails with ``text`` some ``times``, then prints how often it was called."""
-    file = folder / "program"
-    file.write_text(
-        f"""#!/bin/sh
-echo >>{folder}/calls
-n=$(wc -l <{folder}/calls)
-if [ "$n" -le {times} ]; then cat >&2 <<'END'
-{text}
-END
-exit 1; fi
-echo "call $n"
-"""
-    )
-    file.chmod(0o755)
-    return file
-
-
 def test_a_program_is_run_again_where_that_can_help(tmp_path: Path, pauses: list[float]) -> None:
-    flaky = program(tmp_path, PIP, 2)
-    assert command.run([flaky], again=retry.NETWORK).strip() == "call 3"
+    flaky = scripted(tmp_path, "pip", fails(PIP), fails(PIP), ok("done"))
+    assert command.run([flaky.path, "download"], again=retry.NETWORK) == "done"
+    assert flaky.calls == [["download"]] * 3
     assert pauses == [2, 5]
 
 
 def test_a_program_runs_once_unless_told_otherwise(tmp_path: Path, pauses: list[float]) -> None:
     with pytest.raises(KindlingError, match="No matching distribution"):
-        command.run([program(tmp_path, PIP, 2)])
+        command.run([scripted(tmp_path, "pip", fails(PIP)).path])
     assert pauses == []
 
 
 def test_a_program_whose_failure_is_permanent_runs_once(
     tmp_path: Path, pauses: list[float]
 ) -> None:
+    missing = scripted(tmp_path, "go", fails(GO + "404 Not Found"))
     with pytest.raises(KindlingError, match="404 Not Found"):
-        command.run([program(tmp_path, NEVER[5], 2)], again=retry.NETWORK)
+        command.run([missing.path], again=retry.NETWORK)
     assert pauses == []
