@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from kindling import retry
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.supply.store import hash_files
@@ -211,7 +212,7 @@ class Helm:
 
         async def one(plan: Plan) -> None:
             async with limit:
-                await self._one(plan, wait=wait)
+                await self._patiently(plan, wait=wait)
 
         results = await asyncio.gather(*(one(plan) for plan in plans), return_exceptions=True)
         return [
@@ -219,6 +220,28 @@ class Helm:
             for plan, result in zip(plans, results, strict=True)
             if isinstance(result, BaseException)
         ]
+
+    async def _patiently(self, first: Plan, *, wait: bool) -> None:
+        """Carry ``first`` out; after a failed try by a new plan, for it may be half done."""
+        plans = [first]
+
+        async def once() -> None:
+            if not plans:
+                plans.extend(
+                    await asyncio.to_thread(
+                        plan, self._kubectl, [first.release], remove=first.remove
+                    )
+                )
+            due = plans.pop()
+            try:
+                if due.changed:
+                    await self._one(due, wait=wait)
+            except KindlingError:
+                raise
+            except Exception as error:
+                raise KindlingError(_words(error)) from error
+
+        await retry.call_async(once, retry.API)
 
     async def _one(self, plan: Plan, *, wait: bool) -> None:
         release = plan.release

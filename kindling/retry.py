@@ -21,6 +21,10 @@ T = TypeVar("T")
 _STEP = "pause before a retry"
 
 
+class ExhaustedError(KindlingError):
+    """The last failure of work that was retried: what calls that work does not retry it."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """Which failures are retried, and the seconds to pause before each retry."""
@@ -77,6 +81,7 @@ API = Policy(
     _any_of(
         *_NO_CONNECTION,
         r"was refused - did you specify", r"unable to connect to the server", r"no answer in \d",
+        r"does not answer",
         r"cluster unreachable", r"tls handshake", r"etcdserver:", r"leader changed",
         r"too ?many ?requests", r"storage is \(re\)initializing", r"please try again",
         r"unable to handle the request", r"in the time allotted", r"internal error occurred",
@@ -133,8 +138,8 @@ async def call_async(work: Callable[[], Awaitable[T]], policy: Policy) -> T:
 
 def _pause(error: KindlingError, policy: Policy, tries: int) -> tuple[float, str]:
     """The seconds to pause and why. Raises ``error`` where there is no other try."""
-    if not policy.covers(error.message):
+    if isinstance(error, ExhaustedError) or not policy.covers(error.message):
         raise error
     if tries > len(policy.pauses):
-        raise KindlingError(f"{error.message} (tried {tries} times)", next_step=error.next_step)
+        raise ExhaustedError(f"{error.message} (tried {tries} times)", next_step=error.next_step)
     return policy.pauses[tries - 1], error.message.strip().splitlines()[-1].strip()[:200]

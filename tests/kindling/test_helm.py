@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pyhelm3.errors import Error
 
 from kindling import helm
 from kindling.errors import KindlingError
@@ -143,10 +144,11 @@ def test_a_pending_release_is_recovered(release: helm.Release, status: str) -> N
 class FakeCommand:
     """Stands for pyhelm3's client: counts how many installs run at once."""
 
-    def __init__(self, fails: str = "") -> None:
+    def __init__(self, fails: str = "", says: Sequence[str] = ()) -> None:
         self.now = self.most = 0
         self.done: list[str] = []
         self.fails = fails
+        self.says = list(says)
 
     async def install_or_upgrade(self, name: str, *_: object, **__: object) -> None:
         self.now += 1
@@ -155,6 +157,8 @@ class FakeCommand:
         self.now -= 1
         if name == self.fails:
             raise RuntimeError("image tag is not a string")
+        if self.says:
+            raise Error(1, b"", self.says.pop(0).encode())
         self.done.append(f"install {name}")
 
     async def uninstall(self, name: str, **_: object) -> None:
@@ -180,6 +184,66 @@ def test_one_failure_is_named_and_the_others_are_installed(release: helm.Release
     with pytest.raises(KindlingError, match="release b: image tag is not a string"):
         client(kubectl, command).carry_out(helm.plan(kubectl, releases), wait=False)
     assert command.done == ["install a", "install c"]
+
+
+IN_PROGRESS = "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress"
+UNREACHABLE = (
+    'Error: Kubernetes cluster unreachable: Get "https://127.0.0.1:42001/version": net/http: TLS '
+    "handshake timeout"
+)
+DISCOVERY = (
+    "Error: could not get apiVersions from Kubernetes: unable to retrieve the complete list of "
+    "server APIs: metrics.k8s.io/v1beta1: the server is currently unable to handle the request"
+)
+
+
+def test_a_release_outlasts_an_api_server_that_is_busy(
+    release: helm.Release, pauses: list[float]
+) -> None:
+    kubectl, command = FakeKubectl([]), FakeCommand(says=(UNREACHABLE, DISCOVERY, IN_PROGRESS))
+    client(kubectl, command).carry_out(helm.plan(kubectl, [release]), wait=False)
+    assert command.done == ["install web"]
+    assert pauses == [1, 2, 5]
+
+
+def test_a_release_that_a_failed_try_left_half_done_is_removed_before_the_next(
+    release: helm.Release, pauses: list[float]
+) -> None:
+    kubectl = FakeKubectl([])
+    plans = helm.plan(kubectl, [release])
+    kubectl.secrets.append(secret(release, 1, "pending-install", release.description))  # type: ignore[attr-defined]
+    command = FakeCommand(says=(UNREACHABLE,))
+    client(kubectl, command).carry_out(plans, wait=False)
+    assert command.done == ["uninstall web", "install web"]
+
+
+def test_a_release_that_a_try_without_an_answer_installed_is_not_installed_again(
+    release: helm.Release, pauses: list[float]
+) -> None:
+    kubectl = FakeKubectl([])
+    plans = helm.plan(kubectl, [release])
+    kubectl.secrets.append(secret(release, 1, "deployed", release.description))  # type: ignore[attr-defined]
+    command = FakeCommand(says=(UNREACHABLE,))
+    client(kubectl, command).carry_out(plans, wait=False)
+    assert command.done == []
+
+
+def test_a_release_that_cannot_be_installed_ends_at_once_and_says_why(
+    release: helm.Release, pauses: list[float]
+) -> None:
+    kubectl, command = FakeKubectl([]), FakeCommand(says=("Error: failed to render chart",))
+    with pytest.raises(KindlingError, match="release web: Error: failed to render chart"):
+        client(kubectl, command).carry_out(helm.plan(kubectl, [release]), wait=False)
+    assert pauses == []
+
+
+def test_a_release_ends_at_the_bound_with_helms_last_words(
+    release: helm.Release, pauses: list[float]
+) -> None:
+    kubectl, command = FakeKubectl([]), FakeCommand(says=[UNREACHABLE] * 99)
+    with pytest.raises(KindlingError, match="TLS handshake timeout"):
+        client(kubectl, command).carry_out(helm.plan(kubectl, [release]), wait=False)
+    assert sum(pauses) > 180
 
 
 def test_a_pending_upgrade_loses_only_the_pending_revision(release: helm.Release) -> None:

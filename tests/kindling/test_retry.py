@@ -211,6 +211,13 @@ def test_work_that_goes_on_failing_ends_with_the_last_failure(pauses: list[float
         asyncio.run(retry.call_async(Fails("EOF", 99).awaited, retry.NETWORK))
 
 
+def test_a_retry_within_a_retry_does_not_multiply_the_tries(pauses: list[float]) -> None:
+    work = Fails("connection refused", 99)
+    with pytest.raises(KindlingError):
+        retry.call(lambda: retry.call(work, retry.NETWORK), retry.API)
+    assert work.tries == 1 + len(retry.NETWORK.pauses)
+
+
 def test_work_that_fails_for_good_is_not_retried(pauses: list[float]) -> None:
     for text in ("404 Not Found", "hash mismatch after: connection reset"):
         work = Fails(text, 99)
