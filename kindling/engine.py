@@ -1,14 +1,14 @@
 """The container engine: a working one is used as it is; otherwise one of our own is run.
 
-"Working" is tested: a privileged container must start. Our own keeps its data, log and pid
-under ``paths.engine_dir()`` and is the only one that is ever stopped here.
+Our own keeps its data, log and pid under ``paths.engine_dir()`` and is the only one that is
+ever stopped here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -22,13 +22,19 @@ from kindling import paths
 from kindling.errors import KindlingError
 from kindling.processes import alive
 from kindling.supply import command
-from kindling.supply.elf import exit_zero
 
 SOCKET = Path("/var/run/docker.sock")
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 # Of a run of the engine; after a reboot the pids in them are those of strangers.
 _RUN_FILES = ("dockerd.pid", "exec")
+# Not `data`: that was written by a newer engine, which earlier versions of Kindling built.
+_DATA, _OLD_DATA = "docker", "data"
+_BRIDGE = "docker0"
+_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+# containerd's image store: images have the digests that a registry will know them by, and can
+# be written as OCI archives, byte for byte the same ones each time.
+_CONFIGURATION = {"features": {"containerd-snapshotter": True}}
 _TRACES = (*_RUN_FILES, "dockerd.log", "daemon.json")
 _PROGRAMS = ("dockerd", "containerd", "docker-proxy")
 
@@ -80,30 +86,6 @@ def missing_capabilities(status: Path = Path("/proc/self/status")) -> list[int]:
     return [number for number in range(last + 1) if not bounding >> number & 1]
 
 
-def prove_privileged(docker: Path, host: str) -> None:
-    """Start a privileged container. Raises KindlingError where the engine cannot."""
-    env = {"DOCKER_HOST": host}
-    # With the pid: `doctor` may try the same beside `cluster-up`.
-    probe = f"docker.io/kindling/probe:{os.getpid()}"
-    archive = paths.work_dir() / f"probe-{os.getpid()}.tar"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    exit_zero(archive, platform.machine())
-    try:
-        command.run([docker, "import", archive, probe], env=env, what="docker import")
-        command.run(
-            [docker, "run", "--rm", "--privileged", "--network=none", probe, "/probe"],
-            env=env,
-            what="a privileged container, which kind's nodes are,",
-        )
-    finally:
-        subprocess.run(
-            [docker, "rmi", "--force", probe],
-            env={**os.environ, **env},
-            capture_output=True,
-        )
-        archive.unlink(missing_ok=True)
-
-
 def start(docker: Path, binaries: Sequence[Path]) -> str:
     """Start our engine, whose programs lie in ``binaries``, and return its address.
 
@@ -111,12 +93,14 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     """
     folder = paths.engine_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    _end([pid for pid, _ in _processes()])
+    _end_processes()
     _unmount_below(folder)
     _remove(folder / name for name in _RUN_FILES)
+    if not any((folder / _OLD_DATA / "containers").glob("*")):
+        _remove([folder / _OLD_DATA])
     host = own_host()
     # Nothing of a system engine's configuration, which may name other folders and sockets.
-    (folder / "daemon.json").write_text("{}\n")
+    (folder / "daemon.json").write_text(json.dumps(_CONFIGURATION))
     path = os.pathsep.join([*map(str, binaries), "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
     proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
     names = ("HOME", "SSL_CERT_FILE", *proxies, *(name.lower() for name in proxies))
@@ -124,13 +108,16 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     dockerd = shutil.which("dockerd", path=path)
     if dockerd is None:
         raise KindlingError("dockerd is missing", next_step="nox -s doctor")
+    # An engine that finds forwarding off turns it on, and drops what the host forwards itself.
+    if _IP_FORWARD.read_text().strip() == "0":
+        _IP_FORWARD.write_text("1")
     log = folder / "dockerd.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
             [
                 dockerd,
                 f"--host={host}",
-                f"--data-root={folder / 'data'}",
+                f"--data-root={folder / _DATA}",
                 f"--exec-root={folder / 'exec'}",
                 f"--pidfile={folder / 'dockerd.pid'}",
                 f"--config-file={folder / 'daemon.json'}",
@@ -138,8 +125,6 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
                 "--containerd-namespace=kindling",
                 "--containerd-plugins-namespace=kindling-plugins",
                 "--group=root",
-                # The host's own forwarding goes on as before, where the engine can be told so.
-                *(["--ip-forward-no-drop"] if _knows(dockerd, "--ip-forward-no-drop") else []),
             ],
             # Nothing of this run's environment: the engine outlives the run that started it.
             env={**kept, "PATH": path},
@@ -163,23 +148,28 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     )
 
 
-def _knows(program: str, flag: str) -> bool:
-    return flag in subprocess.run([program, "--help"], capture_output=True, text=True).stdout
-
-
 def own_pid() -> int | None:
     """The pid of our engine if it runs."""
     running = _processes("--data-root=")
     return running[0][0] if running else None
 
 
+def own_program() -> Path | None:
+    """The dockerd that our engine runs of, if it runs."""
+    running = _processes("--data-root=")
+    return Path(running[0][1][0]) if running else None
+
+
+def has_bridge() -> bool:
+    """Whether the bridge of the default network is there: another daemon may have removed it."""
+    return (Path("/sys/class/net") / _BRIDGE).exists()
+
+
 def stop() -> bool:
     """Stop our engine and remove its traces but for its data; whether there was anything."""
     folder = paths.engine_dir()
     host = own_host()
-    # First dockerd, which ends its containerd; then whatever a killed dockerd left.
-    _end([pid for pid, _ in _processes("--data-root=")])
-    _end([pid for pid, _ in _processes()])
+    _end_processes()
     # A killed dockerd leaves its data mounted on itself, which the next one would not undo.
     _unmount_below(folder)
     there = [folder / name for name in _TRACES if (folder / name).exists()]
@@ -234,7 +224,7 @@ def _remove_host_traces() -> None:
     for folder in ("containerd/s", "containerd", "docker/plugins", "docker"):
         with contextlib.suppress(OSError):
             (Path("/run") / folder).rmdir()
-    subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True)
+    subprocess.run(["ip", "link", "delete", _BRIDGE], capture_output=True)
     for tool in ("iptables", "ip6tables"):
         for table in ("nat", "filter"):
             listed = subprocess.run(
@@ -243,7 +233,7 @@ def _remove_host_traces() -> None:
             rules = [line.split() for line in listed.stdout.splitlines()]
             own = [words[1] for words in rules if words[0] == "-N" and "DOCKER" in words[1]]
             jumps = [words[1:] for words in rules if words[0] == "-A" and words[1] not in own
-                     and (words[-1] in own or "docker0" in words)]  # fmt: skip
+                     and (words[-1] in own or _BRIDGE in words)]  # fmt: skip
             changes = [["--delete", *words] for words in jumps]
             changes += [
                 [action, chain] for action in ("--flush", "--delete-chain") for chain in own
@@ -286,6 +276,12 @@ def _processes(own: str = "") -> list[tuple[int, list[str]]]:
         if is_engine and any(word.startswith(prefix) for word in words[1:]):
             found.append((int(entry.name), words))
     return found
+
+
+def _end_processes() -> None:
+    # First dockerd, which ends its containerd; then whatever a killed dockerd left.
+    _end([pid for pid, _ in _processes("--data-root=")])
+    _end([pid for pid, _ in _processes()])
 
 
 def _end(pids: list[int]) -> None:

@@ -8,16 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kindling import engine, paths, progress
+from kindling import engine, engine_probe, paths, pip_config, progress
 from kindling.errors import KindlingError
 from kindling.supply import command
+from kindling.supply.archive import host_release
 from kindling.supply.recipes import Programs
 from kindling.supply.store import Store, build_all
-from kindling.supply.tools import parse
 from kindling.supply.versions import load
 
-# What moby's daemon still speaks; older clients are refused by it.
-_OLDEST_CLIENT = (25, 0, 0)
 _LABEL = "app.kubernetes.io/part-of=kindling"
 _BUILD_PACKAGES = (
     "gcc",
@@ -38,21 +36,51 @@ def present(source: str, *, check: bool) -> dict[str, Any]:
     docker, made = _client(check=check)
     host = engine.default_host() if engine.own_pid() is None else engine.own_host()
     if docker is not None and engine.answers(docker, host):
-        if engine.own_pid() is None and not check:
-            engine.prove_privileged(docker, host)
+        own = engine.own_pid() is not None
+        if own and not engine.has_bridge() and not check:
+            _restart(docker)
+            made = [*made, "engine"]
+        if not own and not check:
+            engine_probe.prove_privileged(docker, host)
         return _result(docker, host, source, made)
     _refuse_where_impossible(source)
     if check:
         return {**_result(docker or Path("docker"), host, source, ["engine"]), "owned": True}
-    binaries = _distribution() if _use_distribution(source) else _built()
+    binaries = _distribution() if _use_distribution(source) else _unpacked()
     docker = docker or _client(check=False)[0]
     assert docker is not None
     # Where services run, the distribution's package has started its engine by itself.
     if not engine.answers(docker, host):
         with progress.step("start the container engine"):
             host = engine.start(docker, binaries)
-    engine.prove_privileged(docker, host)
+    engine_probe.prove_privileged(docker, host)
     return _result(docker, host, source, [*made, "engine"])
+
+
+def prepare_builds(docker: Path, host: str) -> None:
+    """Make sure that builds can run: Debian's packages are there, and containers have a network.
+
+    An engine of ours whose containers have none is restarted. Raises KindlingError where that
+    does not help, or the engine is the user's.
+    """
+    install_build_packages()
+    target = pip_config.address()
+    if target is None:
+        return
+    try:
+        engine_probe.prove_network(docker, host, target)
+    except KindlingError:
+        if engine.own_pid() is None:
+            raise
+        _restart(docker)
+        engine_probe.prove_network(docker, host, target)
+
+
+def _restart(docker: Path) -> None:
+    running = engine.own_program()
+    unpacked = running is None or running.is_relative_to(paths.store_dir())
+    with progress.step("restart the container engine, whose network is broken"):
+        engine.start(docker, _unpacked() if unpacked else [])
 
 
 def absent(*, purge: bool, check: bool) -> dict[str, Any]:
@@ -109,20 +137,15 @@ def _result(docker: Path, host: str, source: str, made: list[str]) -> dict[str, 
 
 
 def _client(*, check: bool) -> tuple[Path | None, list[str]]:
-    """The Docker client on PATH if it is recent enough, else the one that is built here."""
-    found = shutil.which("docker")
-    if found:
-        version = parse(command.run([found, "--version"]))
-        if version and (version >= _OLDEST_CLIENT or engine.own_pid() is None):
-            return Path(found), []
-    step = Programs(load()).docker
-    store = Store(paths.store_dir())
+    """The Docker client on PATH, else the one of the engine's packages."""
+    if found := shutil.which("docker"):
+        return Path(found), []
+    step, store = Programs(load()).engine, Store(paths.store_dir())
     if store.has(step):
         return store.path(step) / "docker", []
     if check or not _can_install():
         return None, []
-    made = build_all([step], store, workers=2)
-    return store.path(step) / "docker", made
+    return store.path(step) / "docker", build_all([step], store, workers=1)
 
 
 def _can_install() -> bool:
@@ -153,9 +176,9 @@ def _refuse_where_impossible(source: str) -> None:
 
 def _use_distribution(source: str) -> bool:
     if source == "auto":
-        # Debian's engine asks for every capability, so it cannot start a privileged
-        # container on a machine that withholds one.
-        return not engine.missing_capabilities()
+        # Engines before version 23 ask for every capability, so they cannot start a privileged
+        # container on a machine that withholds one. Debian 12 has such a one, Ubuntu has not.
+        return not host_release() or not engine.missing_capabilities()
     return source == "distribution"
 
 
@@ -165,16 +188,13 @@ def _distribution() -> list[Path]:
     return []
 
 
-def _built() -> list[Path]:
-    programs = Programs(load())
-    store = Store(paths.store_dir())
-    steps = [programs.containerd, programs.runc, programs.dockerd]
-    if not all(store.has(step) for step in steps):
-        install_build_packages()
-        build_all(steps, store, workers=2)
+def _unpacked() -> list[Path]:
+    step, store = Programs(load()).engine, Store(paths.store_dir())
+    if not store.has(step):
+        build_all([step], store, workers=1)
     if shutil.which("iptables") is None:
         install(["iptables"])
-    return [store.path(step) for step in steps]
+    return [store.path(step)]
 
 
 def install_build_packages() -> None:

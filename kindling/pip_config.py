@@ -10,11 +10,14 @@ import ssl
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kindling import paths
 
 # Later ones win, as they do in pip.
 _SECTIONS = ("global", "install", ":env:")
+_PORTS = {"http": 80, "https": 443}
 _TRUE = ("1", "true", "yes", "on")
 
 
@@ -49,6 +52,31 @@ def parse(listed: str) -> dict[str, str]:
 def asks_no_index(config: Mapping[str, str]) -> bool:
     """Whether pip takes packages from ``find-links`` alone."""
     return config.get("no-index", "").lower() in _TRUE
+
+
+def address() -> tuple[str, int] | None:
+    """Name and port that pip connects to: the index, or the proxy on the way to it.
+
+    None where pip is configured with no index, or with one on this host's loopback.
+    """
+    config = load()
+    if asks_no_index(config):
+        return None
+    index = config.get("index-url") or _default_index()
+    scheme = index.partition("://")[0]
+    # urllib tells what of the environment counts for this scheme and host.
+    host = urlsplit(index).hostname or ""
+    proxies = {} if proxy_bypass(host) else getproxies()
+    proxy = config.get("proxy") or proxies.get(scheme, "")
+    url = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else urlsplit(index)
+    if url.hostname in (None, "localhost", "127.0.0.1", "::1"):
+        return None
+    return str(url.hostname), url.port or _PORTS.get(url.scheme, 443)
+
+
+def _default_index() -> str:
+    done = subprocess.run(default_index_command(), capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def uv_variables(config: Mapping[str, str]) -> dict[str, str]:

@@ -37,6 +37,7 @@ _ALL: dict[str, Area] = {
     "capabilities": host.capabilities,
     "engine": containers.engine,
     "privileged containers": containers.privileged,
+    "container network": containers.network,
     "image store": containers.image_store,
     "cgroups": host.cgroups,
     "inotify": host.inotify,

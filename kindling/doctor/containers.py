@@ -58,6 +58,24 @@ def privileged(context: Context) -> Check:
     return ok(name, "one was started and ended well")
 
 
+def network(context: Context) -> Check:
+    """Whether a container on the default network reaches where packages come from."""
+    name, state = "container network", context.engine
+    if not state.info or state.docker is None:
+        return skip(name, "no engine answers yet; cluster-up tests the one that it starts")
+    target = context.machine.package_index()
+    if target is None:
+        return skip(name, "pip is configured with no index, so builds need no network")
+    try:
+        context.machine.prove_network(Path(state.docker), state.host, target)
+    except KindlingError as error:
+        owned = context.facts.get("engine", {}).get("owned")
+        fix = "nox -s cluster-up restarts it" if owned else error.next_step
+        # What is built already needs no network, which may be all.
+        return (warn if context.has_cluster or owned else fail)(name, error.message, fix)
+    return ok(name, f"a container reaches {target[0]}")
+
+
 def image_store(context: Context) -> Check:
     """Traits of the engine's store that surprise."""
     name, state = "image store", context.engine

@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kindling import cluster, engine, paths
+from kindling import cluster, engine, engine_probe, paths, pip_config
 from kindling.doctor.web import Answer, ask
 from kindling.supply.modes import registry_answers
 
 T = TypeVar("T")
+_CONNECT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,11 @@ class Machine:
     ask: Callable[..., Answer] = ask
     registry_answers: Callable[[str], bool] = registry_answers
     engine_host: Callable[[], str] = engine_host
-    prove_privileged: Callable[[Path, str], None] = engine.prove_privileged
+    prove_privileged: Callable[[Path, str], None] = engine_probe.prove_privileged
+    prove_network: Callable[[Path, str, tuple[str, int]], None] = partial(
+        engine_probe.prove_network, seconds=_CONNECT_SECONDS
+    )
+    package_index: Callable[[], tuple[str, int] | None] = pip_config.address
     facts: Callable[[str], dict[str, Any] | None] = cluster.facts
     now: Callable[[], float] = time.time
 

@@ -16,6 +16,7 @@ from kindling import paths, progress, web
 from kindling.errors import KindlingError
 from kindling.supply import tools
 from kindling.supply.containers import Engine, image_step
+from kindling.supply.engine import BUILDX
 from kindling.supply.recipes import Containers, Programs
 from kindling.supply.store import Step, Store, build_all, wanted
 from kindling.supply.versions import Pinned, Versions
@@ -276,15 +277,16 @@ class Supplier:
         self._made += build_all(steps, self._store, workers=(os.cpu_count() or 2) + 1)
 
     def _engine(self) -> Engine:
-        """The engine with a buildx: the client's own plugin, else one built here."""
+        """The engine with a buildx: the client's own plugin, else one out of Debian's packages."""
         plugin = subprocess.run([self._docker, "buildx", "version"], capture_output=True)
         if plugin.returncode == 0:
             return Engine(self._docker, self._host, (str(self._docker), "buildx"))
         own = shutil.which("docker-buildx")
         if own is None:
-            buildx = self._programs.buildx
-            self._build([buildx])
-            own = str(self._store.path(buildx) / "buildx")
+            programs = self._programs.engine
+            if not self._check:
+                self._made += build_all([programs], self._store, workers=1)
+            own = str(self._store.path(programs) / BUILDX)
         return Engine(self._docker, self._host, (own,))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from kindling import paths
 from kindling.supply import command, debian, golang, nodejs
 from kindling.supply.containers import IMAGES, Engine, Image
+from kindling.supply.engine import programs as engine_programs
 from kindling.supply.golang import Program
 from kindling.supply.node import images_step, node_image_step
 from kindling.supply.store import Step
@@ -53,6 +54,11 @@ class Programs:
         return golang.toolchain()
 
     @cached_property
+    def engine(self) -> Step:
+        """A container engine with its client and buildx; it compiles nothing."""
+        return engine_programs(self._versions)
+
+    @cached_property
     def containerd(self) -> Step:
         base = "github.com/containerd/containerd/v2/cmd/"
         names = ("containerd", "containerd-shim-runc-v2", "ctr")
@@ -65,42 +71,12 @@ class Programs:
                 "runc",
                 "runc",
                 {"runc": "github.com/opencontainers/runc"},
-                # Static: the same file serves this host's engine and Debian's nodes.
+                # Static: this host's C library may be newer than that of Debian's nodes.
                 ldflags="-linkmode external -extldflags -static"
                 f" -X main.version={self._versions.build['runc']}",
                 tags="seccomp netgo osusergo",
                 cgo=True,
             )
-        )
-
-    @cached_property
-    def dockerd(self) -> Step:
-        base = "github.com/moby/moby/v2/cmd/"
-        version = f"-X github.com/moby/moby/v2/dockerversion.Version={self._moby}"
-        names = ("dockerd", "docker-proxy")
-        packages = {n: base + n for n in names}
-        return self._program(
-            Program("dockerd", "engine", packages, ldflags=version), after=(self.containerd,)
-        )
-
-    @cached_property
-    def docker(self) -> Step:
-        version = f"-X github.com/docker/cli/cli/version.Version={self._moby}"
-        return self._program(
-            Program(
-                "docker",
-                "engine",
-                {"docker": "github.com/docker/cli/cmd/docker"},
-                ldflags=version,
-                # The client has no go.mod of its own, so Go would hold it to a language of 2021.
-                gcflags="github.com/docker/cli/...=-lang=go1.26",
-            )
-        )
-
-    @cached_property
-    def buildx(self) -> Step:
-        return self._program(
-            Program("buildx", "engine", {"buildx": "github.com/docker/buildx/cmd/buildx"})
         )
 
     @cached_property
@@ -216,10 +192,6 @@ class Programs:
 
     def _program(self, spec: Program, *, after: tuple[Step, ...] = ()) -> Step:
         return golang.program(spec, self.go, after=after)
-
-    @property
-    def _moby(self) -> str:
-        return str(self._versions.build["moby"])
 
     @property
     def _kubernetes_version(self) -> str:

@@ -10,6 +10,7 @@ import yaml
 
 from kindling import paths
 from kindling.errors import KindlingError
+from kindling.supply.archive import Package
 
 FILE = paths.REPOSITORY / "images" / "versions.yml"
 
@@ -33,11 +34,16 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Versions:
-    """Every version and digest; ``build`` holds those of the toolchain and of Debian."""
+    """Every version and digest; ``build`` holds those of the toolchain and of Debian.
+
+    ``engine`` are packages of the Debian release ``engine_release``.
+    """
 
     kubernetes: str
     tools: dict[str, str]
     build: dict[str, Any]
+    engine_release: str
+    engine: tuple[Package, ...]
     images: dict[str, Pinned]
     node_images: dict[str, str]
 
@@ -50,6 +56,8 @@ def load(file: Path = FILE) -> Versions:
             kubernetes=raw["kubernetes"],
             tools=raw["tools"],
             build=raw["build"],
+            engine_release=raw["engine"]["release"],
+            engine=tuple(Package(n, **p) for n, p in raw["engine"]["packages"].items()),
             images={name: Pinned(**image) for name, image in raw["images"].items()},
             node_images=raw["node_images"],
         )

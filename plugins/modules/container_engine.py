@@ -10,7 +10,8 @@ short_description: Use the working container engine, or run one of our own
 description:
   - A Docker engine that answers is used as it is, after a privileged container has proven it.
   - Without one, on Debian or Ubuntu as root, the distribution's engine is installed and started;
-    where this machine withholds capabilities that it asks for, an engine is built from packages.
+    where this machine withholds capabilities that it asks for, that of a newer Debian release is
+    unpacked into the cache and started from there.
   - Our own engine keeps its data, log and pid in one folder below Kindling's cache.
 options:
   state:
@@ -21,7 +22,7 @@ options:
   source:
     description: Where an engine that is missing comes from.
     type: str
-    choices: [auto, distribution, built, none]
+    choices: [auto, distribution, unpacked, none]
     default: auto
   purge:
     description: With C(state=absent), remove what our engine stored.
@@ -68,7 +69,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "source": {
                 "type": "str",
-                "choices": ["auto", "distribution", "built", "none"],
+                "choices": ["auto", "distribution", "unpacked", "none"],
                 "default": "auto",
             },
             "purge": {"type": "bool", "default": False},

@@ -99,7 +99,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from kindling.cluster import facts
 from kindling.engine import answers
-from kindling.engine_setup import install_build_packages
+from kindling.engine_setup import prepare_builds
 from kindling.errors import KindlingError
 from kindling.supply.modes import MODES, Supplier, choose, unknown
 from kindling.supply.versions import load
@@ -129,7 +129,10 @@ def main() -> None:
             module.exit_json(changed=True, **asdict(unknown(mode, why, versions)))
         supplier = Supplier(versions, Path(params["docker"]), params["host"], module.check_mode)
         mirror = params["mirror"] if mode == "mirror" else ""
-        supplied = supplier.supply(mode, why, mirror, before_build=install_build_packages)
+        supplied = supplier.supply(
+            mode, why, mirror,
+            before_build=lambda: prepare_builds(Path(params["docker"]), params["host"]),
+        )  # fmt: skip
     except KindlingError as error:
         module.fail_json(msg=error.message, next_step=error.next_step)
     notes = [] if "grafana" in supplied.images else [_NO_GRAFANA]

@@ -113,6 +113,8 @@ def make_context(
         registry_answers=lambda _: True,
         engine_host=lambda: "unix:///e.sock",
         prove_privileged=lambda *_: None,
+        prove_network=lambda *_: None,
+        package_index=lambda: ("pip.example", 443),
         facts=lambda _: None,
         now=lambda: NOW,
     )
@@ -129,6 +131,8 @@ def versions() -> Versions:
         kubernetes="v1.36.4",
         tools={"kind": "v0.33.0", "helm": "v3.22.0"},
         build={},
+        engine_release="",
+        engine=(),
         images={"node": Pinned("images.example/node:1", "")},
         node_images={},
     )
