@@ -29,8 +29,8 @@ def run(*words: str | Path, what: str, offline: bool = False) -> None:
     command = [binary(), "--no-config", "--quiet", *(["--offline"] if offline else []), *words]
     index = {} if offline else pip_config.uv_variables(pip_config.load())
     done = subprocess.run(
-        command, env={**_environment(), **index}, text=True, errors="replace", stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, env={**_environment(), **index}, text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode:
         said = "\n  ".join(done.stdout.strip().splitlines()[-_LAST_LINES:])
