@@ -27,7 +27,7 @@ def toolchain() -> Step:
 def page(name: str, source: Path, node: Step) -> Step:
     """The step that runs ``npm ci`` and the script ``build`` of ``source``.
 
-    Its result is what Vite leaves in ``dist``.
+    Its result is what that leaves in ``dist``.
     """
     files = sorted(
         file
@@ -45,7 +45,7 @@ def page(name: str, source: Path, node: Step) -> Step:
         npm = [home / "bin" / "node", home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
         env = {
             "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "npm_config_cache": str(paths.cache_dir() / "npm"),
+            "npm_config_cache": str(out / "npm"),
             "npm_config_update_notifier": "false",
         }
         # What packages would run when they are installed is not run.
@@ -55,5 +55,6 @@ def page(name: str, source: Path, node: Step) -> Step:
         for built in (work / "dist").iterdir():
             built.rename(out / built.name)
         shutil.rmtree(work)
+        shutil.rmtree(out / "npm", ignore_errors=True)
 
     return Step(name, (hash_files(*files),), build, needs=(node,))
