@@ -6,6 +6,7 @@ uv reads neither pip's files nor its variables, and what a company told pip must
 from __future__ import annotations
 
 import ast
+import json
 import ssl
 import subprocess
 from collections.abc import Mapping
@@ -102,6 +103,23 @@ def uv_variables(config: Mapping[str, str]) -> dict[str, str]:
         names = ("http_proxy", "https_proxy")
         variables |= {name: address for each in names for name in (each, each.upper())}
     return {name: value for name, value in variables.items() if value}
+
+
+def uv_toml(config: Mapping[str, str]) -> str:
+    """The same for a uv in a container, as a uv.toml; empty where pip's defaults hold."""
+    options: dict[str, object] = {
+        "allow-insecure-host": config.get("trusted-host", "").split(),
+        "find-links": [link for link in config.get("find-links", "").split() if "://" in link],
+        "no-index": asks_no_index(config),
+    }
+    lines = [f"{name} = {json.dumps(value)}" for name, value in options.items() if value]
+    indexes = [(url, False) for url in config.get("extra-index-url", "").split()]
+    indexes += [(config["index-url"], True)] if "index-url" in config else []
+    if indexes:
+        lines.append('index-strategy = "unsafe-best-match"')
+    for url, default in indexes:
+        lines += ["[[index]]", f"url = {json.dumps(url)}", f"default = {json.dumps(default)}"]
+    return "\n".join(lines)
 
 
 def _has_system_certificates() -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kindling import paths
+from kindling import paths, pip_config
 from kindling.supply import command
 from kindling.supply.store import Step, hash_files
 
@@ -19,6 +19,7 @@ IMAGES = paths.REPOSITORY / "images"
 # gzip takes twice the processor time for larger layers. An engine whose store keeps no
 # compressed layers ignores both words.
 _OUTPUT = "type=docker,compression=zstd,oci-mediatypes=true"
+_INDEX = "KINDLING_BUILD_INDEX"
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Image:
 def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -> None:
     """Build ``images`` at once; the engine then holds each under its ``built_ref``."""
     targets: dict[str, Any] = {}
-    ca_bundle = paths.ca_bundle()
+    secrets, secret_env = _secrets()
     for image in images:
         contexts = {name: str(results[step.name]) for name, step in image.contexts.items()}
         if image.root:
@@ -121,16 +122,27 @@ def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -
             "tags": [image.built_ref],
             "labels": {"app.kubernetes.io/part-of": "kindling"},
             "output": [_OUTPUT],
-            # A company's TLS authority reaches builds as a secret and never an image.
-            "secret": [f"id=ca,src={ca_bundle}"] if ca_bundle else [],
+            "secret": secrets,
         }
     plan = {"group": {"default": {"targets": list(targets)}}, "target": targets}
     command.run(
         [*engine.buildx, "bake", "--progress=plain", "--file", "-"],
         stdin=json.dumps(plan),
-        env={**engine.env, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", "DOCKER_BUILDKIT": "1"},
+        env={**engine.env, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", "DOCKER_BUILDKIT": "1"} | secret_env,
         what=f"building {', '.join(targets) if len(targets) < 4 else f'{len(targets)} images'}",
     )
+
+
+def _secrets() -> tuple[list[str], dict[str, str]]:
+    """A company's TLS authority and package index: builds see them, and no image has them."""
+    secrets, env = [], {}
+    if ca_bundle := paths.ca_bundle():
+        secrets.append(f"id=ca,src={ca_bundle}")
+    if index := pip_config.uv_toml(pip_config.load()):
+        # By the environment: an address may have a password in it, and goes into no file.
+        env[_INDEX] = index
+        secrets.append(f"id=uv,env={_INDEX}")
+    return secrets, env
 
 
 def image_step(image: Image, engine: Engine, base: Step | None = None) -> Step:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kindling import paths
-from kindling.supply import command, debian, golang, nodejs
+from kindling.supply import command, debian, golang, nodejs, wheels
 from kindling.supply.containers import IMAGES, Engine, Image
 from kindling.supply.engine import programs as engine_programs
 from kindling.supply.golang import Program
@@ -24,8 +24,8 @@ _NODE_PACKAGES = (
     "bash", "ca-certificates", "curl", "jq", "procps",
 )  # fmt: skip
 _PYTHON_PACKAGES = (
-    "base-files", "dash", "coreutils", "findutils", "python3-minimal", "python3-venv", "libstdc++6",
-    "ca-certificates", "netbase",
+    "base-files", "dash", "coreutils", "findutils", "python3", "libstdc++6", "ca-certificates",
+    "netbase",
 )  # fmt: skip
 _POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
 _POSTGRES_EXPORTER_PACKAGES = ("base-files", "prometheus-postgres-exporter")
@@ -266,26 +266,29 @@ class Containers:
 
     def on_python(self, python: str, digest: str = "") -> list[Image]:
         """Our own images on the base image ``python``, which has ``digest`` if one is known."""
-        args = {"PYTHON_IMAGE": python}
+        args, contexts = {"PYTHON_IMAGE": python}, {"uv": wheels.uv_step()}
         whole = (paths.REPOSITORY / "service", IMAGES / "load-generator")
         return [
             *(
                 Image(
-                    folder.name, args=args, base=digest, dockerfile=folder / "Dockerfile",
-                    sources=allowed(folder),
+                    folder.name, contexts, args=args, base=digest, sources=allowed(folder),
+                    dockerfile=folder / "Dockerfile",
                 )
                 for folder in whole
             ),
             *(
-                Image(name, args=args, base=digest, sources=_python_sources(IMAGES / name))
+                Image(
+                    name, contexts, args=args, base=digest, sources=_python_sources(IMAGES / name)
+                )
                 for name in ("mlflow", "drift")
             ),
         ]  # fmt: skip
 
     def importer(self, python: str, digest: str = "") -> Image:
         """The converter of other people's models, which runs beside a cluster and not in it."""
-        folder, args = IMAGES / "importer", {"PYTHON_IMAGE": python}
-        return Image("importer", args=args, base=digest, sources=_python_sources(folder))
+        args, contexts = {"PYTHON_IMAGE": python}, {"uv": wheels.uv_step()}
+        sources = _python_sources(IMAGES / "importer")
+        return Image("importer", contexts, args=args, base=digest, sources=sources)
 
     def _in_node(self) -> list[Image]:
         programs, names = self._programs, self._versions.node_images

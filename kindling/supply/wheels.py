@@ -1,12 +1,14 @@
-"""Toolchains that come as wheels, whose hashes are pinned: the same ones on every machine."""
+"""Programs that come as wheels, whose hashes are pinned: the same ones on every machine."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from kindling import uv
+from kindling import paths, uv
+from kindling.supply.store import Step, hash_files
 
 
 def unpack(lock: Path, folder: str, out: Path, what: str) -> None:
@@ -22,3 +24,16 @@ def unpack(lock: Path, folder: str, out: Path, what: str) -> None:
     )  # fmt: skip
     (unpacked / folder).rename(out / folder)
     shutil.rmtree(unpacked)
+
+
+def uv_step() -> Step:
+    """What the build of a Python image mounts: uv, and the script that makes its environment."""
+    script = paths.REPOSITORY / "images" / "uv" / "make-venv"
+    lock = (paths.REPOSITORY / "requirements" / "nox.txt").read_text().splitlines()
+    version = next(line.split()[0] for line in lock if line.startswith("uv=="))
+
+    def build(out: Path, _: Mapping[str, Path]) -> None:
+        shutil.copy(uv.binary(), out / "uv")
+        shutil.copy(script, out)
+
+    return Step("uv", (version, hash_files(script)), build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,28 @@ def test_pips_proxy_wins_over_the_environments(proxy: str, address: str | None) 
 @pytest.mark.parametrize(("value", "told"), [("true", "true"), ("1", "true"), ("false", None)])
 def test_no_index(value: str, told: str | None) -> None:
     assert pip_config.uv_variables({"no-index": value}).get("UV_NO_INDEX") == told
+
+
+def test_a_container_is_told_of_what_it_can_reach() -> None:
+    config = {
+        "index-url": 'https://user:wo"rd@index.example/simple',
+        "extra-index-url": "https://one.example/",
+        "trusted-host": "a.example b.example",
+        "find-links": "/wheels https://files.example/",
+    }
+    assert tomllib.loads(pip_config.uv_toml(config)) == {
+        "index": [
+            {"url": "https://one.example/", "default": False},
+            {"url": 'https://user:wo"rd@index.example/simple', "default": True},
+        ],
+        "index-strategy": "unsafe-best-match",
+        "allow-insecure-host": ["a.example", "b.example"],
+        "find-links": ["https://files.example/"],
+    }
+
+
+def test_a_container_is_told_nothing_where_pip_has_its_defaults() -> None:
+    assert pip_config.uv_toml({"cert": "/ca.pem", "retries": "7", "find-links": "/wheels"}) == ""
 
 
 @pytest.mark.skipif(not paths.nox_python().with_name("pip").exists(), reason="not started by nox")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kindling import paths, pip_config
 from kindling.errors import KindlingError
-from kindling.supply.containers import retag
+from kindling.supply.containers import Engine, Image, bake, retag
 from kindling.supply.elf import exit_zero
 
 
@@ -83,3 +84,23 @@ def test_the_probe_is_a_program_that_exits_with_zero(tmp_path: Path) -> None:
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
     with pytest.raises(KindlingError, match="riscv64"):
         exit_zero(tmp_path / "probe.tar", "riscv64")
+
+
+@pytest.mark.parametrize("index", ["https://user:hidden-word@index.example/simple", ""])
+def test_builds_know_the_package_index_and_its_password_is_in_no_file(
+    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pip_config, "load", lambda: {"index-url": index} if index else {})
+    monkeypatch.setattr(paths, "ca_bundle", lambda: tmp_path / "ca.pem")
+    builder = tmp_path / "buildx"
+    builder.write_text(f"#!/bin/sh\ncat > {tmp_path}/plan\nenv > {tmp_path}/env\n")
+    builder.chmod(0o755)
+    bake([Image("pause")], Engine(Path("/docker"), "unix:///nowhere", (str(builder),)), {})
+    plan = (tmp_path / "plan").read_text()
+    secrets = json.loads(plan)["target"]["pause"]["secret"]
+    assert secrets[0] == f"id=ca,src={tmp_path / 'ca.pem'}"
+    assert "hidden-word" not in plan
+    for secret in secrets[1:]:
+        variable = secret.removeprefix("id=uv,env=")
+        assert f'{variable}=index-strategy = "unsafe-best-match"' in (tmp_path / "env").read_text()
+    assert len(secrets) == (2 if index else 1)
