@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from kindling import engine as engines
-from kindling import paths
+from kindling import paths, retry
 from kindling.errors import KindlingError
 from kindling.processes import alive
 from kindling.supply.containers import Engine
@@ -32,6 +32,16 @@ _NODE_PORTS = {
 }
 _PORT_TRIES = 50
 _CONTROL_PLANE = "✓ Starting control-plane"
+# kubeadm's own bounds are those of a quiet machine: one to five minutes. On one core beside other
+# work they end what would come.
+_KUBEADM_TIMEOUTS = {
+    "controlPlaneComponentHealthCheck": "15m0s",
+    "kubeletHealthCheck": "15m0s",
+    "kubernetesAPICall": "10m0s",
+    "etcdAPICall": "10m0s",
+    "tlsBootstrap": "15m0s",
+    "discovery": "15m0s",
+}
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ def kind_config(
     registry_hosts: Path | None = None,
     autoscaler_period: str = "",
 ) -> str:
-    """Kind's configuration as YAML; patches only for traits that the machine has.
+    """Kind's configuration as YAML; patches for longer waits, and for traits of the machine.
 
     ``registry_hosts`` is a folder that tells containerd where to pull from; see ``write_mirror``.
     ``autoscaler_period`` is the time between two looks of a HorizontalPodAutoscaler at its metrics;
@@ -146,10 +156,11 @@ def kind_config(
         # Without an apiVersion kind adds the flag to its own, whatever kubeadm's version.
         flags = {"horizontal-pod-autoscaler-sync-period": autoscaler_period}
         patches.append({"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": flags}})
-    if patches:
-        config["kubeadmConfigPatches"] = [
-            yaml.safe_dump(patch, sort_keys=False) for patch in patches
-        ]
+    for kind in ("InitConfiguration", "JoinConfiguration"):
+        patches.append(
+            {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": kind, "timeouts": _KUBEADM_TIMEOUTS}
+        )
+    config["kubeadmConfigPatches"] = [yaml.safe_dump(patch, sort_keys=False) for patch in patches]
     mappings = [
         {
             "containerPort": _NODE_PORTS[service],
@@ -260,22 +271,28 @@ def early_kubeconfig(engine: Engine, name: str) -> Path | None:
     return file
 
 
-def wait_for_kind(name: str, pid: int, until: Callable[[], bool], seconds: float = 600) -> None:
+def wait_for_kind(name: str, pid: int, until: Callable[[], bool], seconds: float = 2400) -> None:
     """Wait until ``until`` answers true.
 
     Raises KindlingError with kind's last words when kind ended without it, or at the bound.
     """
     deadline = time.monotonic() + seconds
     while not until():
-        ended = not alive(pid)
-        if ended and until():
-            return
+        # A finished kind has done all that is waited for: what looks for it was not answered yet.
+        ended = not alive(pid) and not finished(name)
         if ended or time.monotonic() > deadline:
-            log = paths.state_dir(name) / "kind.log"
-            words = "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-16:])
             how = "failed" if ended else f"did not get there in {seconds:g} s"
-            raise KindlingError(f"kind create cluster {how}:\n  {words}", next_step="nox -s doctor")
+            raise KindlingError(
+                f"kind create cluster {how}:\n  {_words_of_kind(name)}", next_step="nox -s doctor"
+            )
         time.sleep(0.2)
+
+
+def _words_of_kind(name: str) -> str:
+    """The line that says what failed, and the last ones, which say why."""
+    lines = (paths.state_dir(name) / "kind.log").read_text(errors="replace").strip().splitlines()
+    errors = [line for line in lines[:-16] if line.startswith("ERROR: ")]
+    return "\n  ".join([*errors, *lines[-16:]])
 
 
 def finished(name: str) -> bool:
@@ -287,7 +304,7 @@ def delete(engine: Engine, name: str) -> bool:
     """Remove the node containers and their volumes; whether any was there."""
     found = [node.name for node in nodes(engine, name)]
     if found:
-        engine.run("rm", "--force", "--volumes", *found)
+        engine.run("rm", "--force", "--volumes", *found, again=retry.ENGINE)
     return bool(found)
 
 
@@ -302,7 +319,8 @@ def remove_network(engine: Engine) -> bool:
         return False
     if engine.run("ps", "--all", "--quiet", "--filter=network=kind").split():
         return False
-    engine.run("network", "rm", "kind")
+    # The last endpoint goes a moment after its container.
+    engine.run("network", "rm", "kind", again=retry.ENGINE)
     return True
 
 
@@ -313,7 +331,7 @@ def start(engine: Engine, found: Sequence[Node]) -> None:
         engine.run("start", name)
 
 
-def wait_for_api(kubectl: Any, seconds: float = 120) -> None:
+def wait_for_api(kubectl: Any, seconds: float = 600) -> None:
     """Wait until the API server says it is ready. Raises KindlingError at the bound."""
     deadline = time.monotonic() + seconds
     while True:

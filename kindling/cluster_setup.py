@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -11,12 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kindling import cluster, engine_setup, paths, progress
+from kindling import cluster, engine_setup, paths, progress, retry
 from kindling import engine as engines
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.supply.containers import Engine, retag
 from kindling.supply.modes import is_loopback
+
+# kind gives a node 30 s to boot, and a port that was free may be taken by then. kubeadm has waited
+# for long where it fails.
+_KIND = retry.Policy(
+    retry.ENGINE.transient,
+    re.compile(f"{retry.ENGINE.permanent.pattern}|with kubeadm|did not get there", re.IGNORECASE),
+    pauses=(2, 10),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
     if found:
         with progress.step("remove the cluster that an interrupted run left"):
             cluster.delete(engine, name)
-    return _create(engine, wanted)
+    return retry.call(lambda: _create(engine, wanted), _KIND)
 
 
 def absent(name: str, *, check: bool) -> dict[str, Any]:
@@ -140,7 +149,7 @@ def import_images(engine: Engine, name: str, refs: Sequence[str], *, check: bool
     return [f"{node} {ref}" for node, absent_refs in missing.items() for ref in absent_refs]
 
 
-def _held(engine: Engine, node: str, seconds: float = 60) -> set[str]:
+def _held(engine: Engine, node: str, seconds: float = 300) -> set[str]:
     """The images on ``node``, as soon as its containerd answers: a worker may be up after the API.
 
     Raises KindlingError with containerd's words at the bound.
@@ -160,11 +169,11 @@ def _held(engine: Engine, node: str, seconds: float = 60) -> set[str]:
 
 
 def _import(engine: Engine, node: str, archive: Path) -> None:
-    engine.run("cp", archive, f"{node}:/kindling-images.tar")
+    engine.run("cp", archive, f"{node}:/kindling-images.tar", again=retry.ENGINE)
     engine.run(
         "exec", node, "ctr", "--namespace=k8s.io", "images", "import", "--digests",
         "--label=io.cri-containerd.pinned=pinned", "/kindling-images.tar",
-        what=f"importing images into {node}",
+        what=f"importing images into {node}", again=retry.ENGINE,
     )  # fmt: skip
     engine.run("exec", node, "rm", "/kindling-images.tar")
 
@@ -234,6 +243,8 @@ def _bring_back(engine: Engine, found: Sequence[cluster.Node], *, check: bool) -
 
 def _create(engine: Engine, wanted: Wanted) -> dict[str, Any]:
     name, notes, ports = wanted.name, [], dict[str, int]()
+    # What a kind that failed could not remove.
+    cluster.delete(engine, name)
     for service, port in wanted.ports.items():
         ports[service] = cluster.free_port(port, list(ports.values()))
         if ports[service] != port:

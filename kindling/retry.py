@@ -102,7 +102,7 @@ ENGINE = Policy(
         r"error while dialing", r"failed to dial", r"cannot connect to the docker daemon",
         r"error during connect", r"temporarily unavailable", r"is restarting",
         r"could not find a log line", r"port is already allocated", r"address already in use",
-        r"containerd to become ready",
+        r"containerd to become ready", r"has active endpoints",
     ),
     _any_of(*_FULL, *_DISTRUST, r"permission denied", r"no such image"),
     pauses=(2, 5, 15, 30),

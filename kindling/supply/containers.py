@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kindling import paths, pip_config
+from kindling import paths, pip_config, retry
 from kindling.supply import command
 from kindling.supply.store import Step, hash_files
 
@@ -38,9 +38,16 @@ class Engine:
             "PATH": f"{self.docker.parent}{os.pathsep}{os.environ['PATH']}",
         }
 
-    def run(self, *args: str | Path, what: str = "", stdin: str | None = None) -> str:
+    def run(
+        self,
+        *args: str | Path,
+        what: str = "",
+        stdin: str | None = None,
+        again: retry.Policy | None = None,
+    ) -> str:
         """``docker ARGS``; raises KindlingError with docker's last lines when it fails."""
-        return command.run([self.docker, *args], env=self.env, what=what, stdin=stdin)
+        words = [self.docker, *args]
+        return command.run(words, env=self.env, what=what, stdin=stdin, again=again)
 
     def has_image(self, ref: str) -> bool:
         """Whether the engine holds the image ``ref``."""
@@ -130,6 +137,8 @@ def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -
         stdin=json.dumps(plan),
         env={**engine.env, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", "DOCKER_BUILDKIT": "1"} | secret_env,
         what=f"building {', '.join(targets) if len(targets) < 4 else f'{len(targets)} images'}",
+        # Finished stages stay in BuildKit's cache: only what failed is built again.
+        again=retry.NETWORK,
     )
 
 

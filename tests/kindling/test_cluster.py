@@ -31,9 +31,15 @@ def config(**traits: Any) -> dict[str, Any]:
     return loaded
 
 
-def test_a_machine_without_traits_gets_no_patches() -> None:
+def test_a_machine_without_traits_gets_longer_waits_and_no_other_patch() -> None:
     plain = config()
-    assert "kubeadmConfigPatches" not in plain
+    patches = [yaml.safe_load(patch) for patch in plain["kubeadmConfigPatches"]]
+    assert [patch["kind"] for patch in patches] == ["InitConfiguration", "JoinConfiguration"]
+    for patch in patches:
+        # Another version of kubeadm's would not know the key.
+        assert patch["apiVersion"] == "kubeadm.k8s.io/v1beta4"
+        assert patch["timeouts"]["kubeletHealthCheck"] == "15m0s"
+        assert patch.keys() == {"apiVersion", "kind", "timeouts"}
     assert "containerdConfigPatches" not in plain
 
 
@@ -60,7 +66,7 @@ def test_only_nodes_with_gpus_tell_of_themselves_more_often() -> None:
 
 def test_only_a_period_that_is_asked_for_becomes_a_flag_of_the_autoscaler() -> None:
     flag = "horizontal-pod-autoscaler-sync-period"
-    kubelet, controllers = map(
+    kubelet, controllers, *_ = map(
         yaml.safe_load, config(cgroup_v1=True, autoscaler_period="5s")["kubeadmConfigPatches"]
     )
     assert kubelet["kind"] == "KubeletConfiguration"
