@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from kindling import paths, pip_config
+from kindling import paths, pip_config, retry
 from kindling.errors import KindlingError
 
 _LAST_LINES = 24
@@ -26,6 +26,10 @@ def binary() -> Path:
 
 def run(*words: str | Path, what: str, offline: bool = False) -> None:
     """``uv WORDS``. Raises KindlingError with uv's last lines where it fails."""
+    retry.call(lambda: _run(*words, what=what, offline=offline), retry.NETWORK)
+
+
+def _run(*words: str | Path, what: str, offline: bool) -> None:
     command = [binary(), "--no-config", "--quiet", *(["--offline"] if offline else []), *words]
     index = {} if offline else pip_config.uv_variables(pip_config.load())
     done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kindling import retry
 from kindling.supply import command
 from kindling.supply.store import Step
 
@@ -52,7 +53,7 @@ def root(
              "--dpkgopt=path-include=/usr/share/doc/*/copyright",
              suite, out / "rootfs.tar"],
             env={"SOURCE_DATE_EPOCH": _EPOCH, "TMPDIR": str(scratch)},
-            what=f"installing the Debian packages of {name}",
+            what=f"installing the Debian packages of {name}", again=retry.NETWORK,
         )  # fmt: skip
         scratch.rmdir()
 

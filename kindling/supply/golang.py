@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kindling import paths
+from kindling import paths, retry
 from kindling.supply import command, wheels
 from kindling.supply.store import Step, hash_files
 
@@ -84,6 +84,8 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
                 cwd=module,
                 env=env,
                 what=f"building {spec.name}",
+                # Modules that arrived, and packages that were compiled, stay in Go's caches.
+                again=retry.NETWORK,
             )
 
     inputs = (sources, spec.ldflags, spec.tags, spec.gcflags, *sorted(spec.packages.values()))
@@ -93,7 +95,8 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
 def module_dir(go: Path, module: str, path: str) -> Path:
     """The folder of the dependency ``path`` of ``images/go/MODULE``, downloaded if need be."""
     env = environment(go)
-    command.run(["go", "mod", "download", path], cwd=MODULES / module, env=env)
+    where = MODULES / module
+    command.run(["go", "mod", "download", path], cwd=where, env=env, again=retry.NETWORK)
     listed = command.run(
         ["go", "list", "-m", "-f", "{{.Dir}}", path], cwd=MODULES / module, env=env
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http
 import os
+import re
 import shutil
 import subprocess
 import urllib.error
@@ -12,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kindling import paths, progress, web
+from kindling import paths, progress, retry, web
 from kindling.errors import KindlingError
 from kindling.supply import tools
 from kindling.supply.containers import Engine, image_step
@@ -28,6 +30,12 @@ _IMAGES_OF_CHARTS = (
     "gpu-device-plugin", "drift", "dashboards", "load-generator",
 )  # fmt: skip
 _PROBE_SECONDS = 4.0
+# A registry that is overlooked costs half an hour of building; a name that does not exist stays so.
+_AUTO = retry.Policy(
+    retry.NETWORK.transient,
+    re.compile(f"{retry.NETWORK.permanent.pattern}|name or service not known", re.IGNORECASE),
+    pauses=(1, 3),
+)
 _NOT_YET = "(not made yet)"
 _NETWORK_LABEL, _OWN_NETWORK = "dev.kindling.pod-network", "kindling-ptp"
 
@@ -75,19 +83,21 @@ def choose(wanted: str, mirror: str, versions: Versions, running: str = "") -> t
                 "images_supply is mirror, but images_mirror is empty",
                 next_step="set images_mirror to host:port in the inventory",
             )
-        if registry_answers(mirror):
+        silence = _silence(mirror, retry.NETWORK)
+        if not silence:
             return "mirror", f"the mirror {mirror} answers"
         if wanted == "mirror":
-            raise _unreachable(f"the mirror {mirror}")
+            raise _unreachable(f"the mirror {mirror}", silence)
     hosts = sorted({registry_of(image.upstream) for image in versions.images.values()})
+    policy = retry.NETWORK if wanted == "registry" else _AUTO
     with ThreadPoolExecutor() as pool:
-        answers = dict(zip(hosts, pool.map(registry_answers, hosts), strict=True))
-    silent = [host for host in hosts if not answers[host]]
+        silences = pool.map(lambda host: _silence(host, policy), hosts)
+        silent = [(host, why) for host, why in zip(hosts, silences, strict=True) if why]
     if wanted == "registry" and silent:
-        raise _unreachable(f"the image registry {silent[0]}")
+        raise _unreachable(f"the image registry {silent[0][0]}", silent[0][1])
     if not silent:
         return "registry", "the inventory asks for it" if wanted == "registry" else "it answers"
-    return "packages", f"{silent[0]} does not answer"
+    return "packages", f"{silent[0][0]} does not answer"
 
 
 def pod_network(label: str) -> dict[str, object]:
@@ -106,17 +116,35 @@ def is_loopback(host: str) -> bool:
 
 
 def registry_answers(host: str) -> bool:
-    """Whether a registry answers at ``host``; 401 is an answer. Loopback is asked without TLS."""
+    """Whether a registry answers at ``host`` now. Loopback is asked without TLS."""
+    try:
+        _ask(host)
+    except KindlingError:
+        return False
+    return True
+
+
+def _silence(host: str, policy: retry.Policy) -> str:
+    """Why no registry answers at ``host``, also when asked again; empty where one does."""
+    try:
+        retry.call(lambda: _ask(host), policy)
+    except KindlingError as error:
+        return error.message
+    return ""
+
+
+def _ask(host: str) -> None:
     address = "registry-1.docker.io" if host == "docker.io" else host
     local = is_loopback(host)
     opener = web.without_proxy() if local else urllib.request.build_opener()
     try:
         opener.open(f"http{'' if local else 's'}://{address}/v2/", timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError as error:
-        return error.code == 401
-    except (*web.NO_ANSWER, ValueError):
-        return False
-    return True
+        error.close()
+        if error.code != http.HTTPStatus.UNAUTHORIZED:
+            raise KindlingError(str(error)) from None
+    except (*web.NO_ANSWER, ValueError) as error:
+        raise KindlingError(str(error) or type(error).__name__) from None
 
 
 class Supplier:
@@ -258,7 +286,8 @@ class Supplier:
         if not self._check:
             try:
                 with progress.step(f"pull {image.upstream}"):
-                    engine.run("pull", "--quiet", source, what=f"pulling {source}")
+                    what = f"pulling {source}"
+                    engine.run("pull", "--quiet", source, what=what, again=retry.NETWORK)
                     engine.run("tag", source, image.upstream)
             except KindlingError:
                 if not image.optional:
@@ -301,8 +330,8 @@ def _tool_steps(programs: Programs) -> dict[str, Step]:
     return {"kubectl": programs.kubernetes, "kind": programs.kind, "helm": programs.helm}
 
 
-def _unreachable(what: str) -> KindlingError:
+def _unreachable(what: str, why: str) -> KindlingError:
     return KindlingError(
-        f"{what} does not answer",
+        f"{what} does not answer: {why}",
         next_step="nox -s cluster-up -- -e images_supply=packages, or nox -s doctor",
     )

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kindling import retry
 from kindling.supply import command
 from kindling.supply.containers import Engine, Image, bake, save
 from kindling.supply.store import Step
@@ -57,7 +58,7 @@ def node_image_step(
             [results[kind.name] / "kind", "build", "node-image", "--type=file",
              f"--image={ref}", f"--base-image={base.built_ref}", server],
             env={**engine.env, "TMPDIR": str(scratch)},
-            what="kind build node-image",
+            what="kind build node-image", again=retry.ENGINE,
         )  # fmt: skip
         server.unlink()
         command.run(["rm", "-rf", scratch])

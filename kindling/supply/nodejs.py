@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from kindling import paths
+from kindling import paths, retry
 from kindling.supply import command, wheels
 from kindling.supply.store import Step, hash_files
 
@@ -50,7 +50,10 @@ def page(name: str, source: Path, node: Step) -> Step:
         }
         # What packages would run when they are installed is not run.
         words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        command.run([*npm, *words], cwd=work, env=env, what=f"installing packages of {name}")
+        command.run(
+            [*npm, *words], cwd=work, env=env, what=f"installing packages of {name}",
+            again=retry.NETWORK,
+        )  # fmt: skip
         command.run([*npm, "run", "build"], cwd=work, env=env, what=f"building {name}")
         for built in (work / "dist").iterdir():
             built.rename(out / built.name)

@@ -8,17 +8,20 @@ import re
 import shutil
 import subprocess
 import tarfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kindling import paths, web
+from kindling import paths, retry, web
 from kindling.errors import KindlingError
 from kindling.supply.recipes import machine
 
 Version = tuple[int, int, int]
-_SECONDS = 5.0
+_SECONDS = 15.0
+# What cannot be downloaded is built, which takes minutes.
+_AGAIN = replace(retry.NETWORK, pauses=(2, 10))
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Tool:
     def version_of(self, binary: str) -> Version | None:
         """The version that ``binary`` reports, or None where it reports none."""
         try:
-            done = subprocess.run([binary, *self.ask], capture_output=True, text=True, timeout=10)
+            done = subprocess.run([binary, *self.ask], capture_output=True, text=True, timeout=60)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return parse(done.stdout)
@@ -108,9 +111,9 @@ def download(tool: Tool) -> Path | None:
     if target.exists():
         return target
     try:
-        published = _get(tool.url + tool.checksum).decode().split()[0]
-        data = _get(tool.url)
-    except (*web.NO_ANSWER, IndexError):
+        published = retry.call(lambda: _get(tool.url + tool.checksum), _AGAIN).decode().split()[0]
+        data = retry.call(lambda: _get(tool.url), _AGAIN)
+    except (KindlingError, IndexError):
         return None
     if hashlib.sha256(data).hexdigest() != published:
         raise KindlingError(
@@ -130,6 +133,11 @@ def download(tool: Tool) -> Path | None:
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
-        data: bytes = answer.read()
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
+            data: bytes = answer.read()
+    except web.NO_ANSWER as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        raise KindlingError(f"{url}: {str(error) or type(error).__name__}") from None
     return data

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import certificates
 import pytest
 from package_index import PASSWORD, PackageIndex, wheel
 
-from kindling import environments, paths, uv
+from kindling import environments, paths, retry, uv
 from kindling.errors import KindlingError
 
 pytestmark = pytest.mark.skipif(
@@ -90,12 +91,14 @@ def test_a_lock_that_lacks_a_dependency_is_refused(lock: Path, index: PackageInd
 
 
 def test_an_index_that_is_down_is_named_and_its_password_is_not(
-    lock: Path, index: PackageIndex
+    lock: Path, index: PackageIndex, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retry, "NETWORK", replace(retry.NETWORK, pauses=(2,)))
     index.stop()
     said = refused(lock, f"127.0.0.1:{index.port}")
     assert PASSWORD not in said
     assert "next: " in said
+    assert pauses == [2]
     index.start()
     environments.ensure("mine")
 
