@@ -69,7 +69,8 @@ class Image:
     """One Dockerfile and what it is built from.
 
     ``contexts`` maps the names that its ``COPY --from=`` uses to steps; ``root`` is the step
-    whose result is the build context, where the Dockerfile adds a root file system.
+    whose result is the build context, where the Dockerfile adds a root file system. ``parent`` is
+    the image that its ``FROM`` names by folder, built along with it: children share its layers.
     ``upstream`` is what the image is called where it is used; by default kindling/FOLDER:HASH.
     ``base`` tells of the base image what its name, among the ``args``, does not: its digest.
     """
@@ -78,6 +79,7 @@ class Image:
     contexts: Mapping[str, Step] = field(default_factory=dict)
     root: Step | None = None
     upstream: str = ""
+    parent: Image | None = None
     args: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
     dockerfile: Path | None = None
@@ -86,7 +88,8 @@ class Image:
     @property
     def needs(self) -> tuple[Step, ...]:
         """The steps whose results go into the image."""
-        return (*self.contexts.values(), *([self.root] if self.root else []))
+        own = (*self.contexts.values(), *([self.root] if self.root else []))
+        return (*own, *(self.parent.needs if self.parent else ()))
 
     @property
     def file(self) -> Path:
@@ -98,6 +101,7 @@ class Image:
         """Twelve hex digits that change when anything in the image changes."""
         parts = [hash_files(self.file, *self.sources), *(step.key for step in self.needs)]
         parts += [f"{k}={v}" for k, v in sorted(self.args.items())] + [self.base]
+        parts += [self.parent.key] if self.parent else []
         return Step(self.folder, tuple(parts), lambda *_: None).key[:12]
 
     @property
@@ -115,8 +119,11 @@ def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -
     """Build ``images`` at once; the engine then holds each under its ``built_ref``."""
     targets: dict[str, Any] = {}
     secrets, secret_env = _secrets()
-    for image in images:
+    parents = {image.parent.folder: image.parent for image in images if image.parent}
+    for image in [*parents.values(), *images]:
         contexts = {name: str(results[step.name]) for name, step in image.contexts.items()}
+        if image.parent:
+            contexts[image.parent.folder] = f"target:{image.parent.folder}"
         if image.root:
             context = str(results[image.root.name])
         else:

@@ -12,13 +12,16 @@ from kindling.supply import command, wheels
 from kindling.supply.store import Step, hash_files
 
 MODULES = paths.REPOSITORY / "images" / "go"
+# Packages that are ours, of the module `cluster`; its folder `upstream` only puts others' together.
+OWN = ("./cmd/...", "./internal/...")
 
 
 @dataclass(frozen=True)
 class Program:
     """Some commands of one Go module, and the flags that they need.
 
-    ``packages`` maps the name of the binary to the import path of its main package.
+    ``packages`` maps the name of the binary to the import path of its main package. ``links`` maps
+    a binary that acts as the program by whose name it is called to those names.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Program:
     cgo: bool = False
     gcflags: str = ""
     own_sources: tuple[str, ...] = field(default=())
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def toolchain() -> Step:
@@ -41,9 +45,19 @@ def toolchain() -> Step:
     return Step("go-toolchain", (hash_files(lock),), build)
 
 
+def caches_dir() -> Path:
+    """Kindling's own module and build caches."""
+    return paths.cache_dir() / "go"
+
+
+def pruned_mark() -> Path:
+    """The file that says that nothing was built since the caches were pruned."""
+    return caches_dir() / "pruned"
+
+
 def environment(go: Path, *, cgo: bool = False) -> dict[str, str]:
     """What every ``go`` call runs with; module and build caches are Kindling's own."""
-    caches = paths.cache_dir() / "go"
+    caches = caches_dir()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return {
         # Go counts its own use in the user's configuration; ours goes with our caches. What
@@ -53,7 +67,9 @@ def environment(go: Path, *, cgo: bool = False) -> dict[str, str]:
         "GOMODCACHE": str(caches / "mod"),
         "GOCACHE": str(caches / "build"),
         "GOTOOLCHAIN": "local",
-        "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly",
+        # Nobody debugs these binaries, which are linked without debug information: making it is
+        # a quarter of all compiling (docs/adr/0021). Tests and vet share what builds compiled.
+        "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly -gcflags=all=-dwarf=false",
         "GOWORK": "off",
         "CGO_ENABLED": "1" if cgo else "0",
         "PATH": f"{go / 'go' / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -67,6 +83,7 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
     sources = hash_files(*pinned, *(module / path for path in spec.own_sources))
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
+        pruned_mark().unlink(missing_ok=True)
         flags = ["-ldflags", f"-s -w {spec.ldflags}".strip()]
         if spec.tags:
             flags += ["-tags", spec.tags]
@@ -87,14 +104,21 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
                 # Modules that arrived, and packages that were compiled, stay in Go's caches.
                 again=retry.NETWORK,
             )
+        for binary, names in spec.links.items():
+            for name in names:
+                (out / name).symlink_to(binary)
 
-    inputs = (sources, spec.ldflags, spec.tags, spec.gcflags, *sorted(spec.packages.values()))
+    linked = [f"{name}={binary}" for binary, names in spec.links.items() for name in names]
+    inputs = (
+        sources, spec.ldflags, spec.tags, spec.gcflags, *sorted(spec.packages.values()), *linked
+    )  # fmt: skip
     return Step(spec.name, inputs, build, needs=(go,), after=after, exclusive=True)
 
 
 def module_dir(go: Path, module: str, path: str) -> Path:
     """The folder of the dependency ``path`` of ``images/go/MODULE``, downloaded if need be."""
     env = environment(go)
+    pruned_mark().unlink(missing_ok=True)
     where = MODULES / module
     command.run(["go", "mod", "download", path], cwd=where, env=env, again=retry.NETWORK)
     listed = command.run(

@@ -327,7 +327,7 @@ def built_tools(versions: Versions) -> dict[str, Path]:
 
 
 def _tool_steps(programs: Programs) -> dict[str, Step]:
-    return {"kubectl": programs.kubernetes, "kind": programs.kind, "helm": programs.helm}
+    return {"kubectl": programs.kubectl, "kind": programs.kind, "helm": programs.helm}
 
 
 def _unreachable(what: str, why: str) -> KindlingError:

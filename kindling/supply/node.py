@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,28 +12,32 @@ from kindling.supply import command
 from kindling.supply.containers import Engine, Image, bake, save
 from kindling.supply.store import Step
 
-_BINARIES = ("kubeadm", "kubelet", "kubectl")
-# kind reads the names in exactly these four archives; the first carries all other images too.
+# kind reads exactly these four archives, whatever images are in them.
 _ARCHIVES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+# kind copies files, not links, and a copy of the binary for each would be three times as much.
+_BY_NAME = """#!/bin/bash
+exec -a "${0##*/}" /usr/bin/kubernetes "$@"
+"""
 
 
 def images_step(
     images: Sequence[Image], engine: Engine, seeds: Sequence[tuple[Image, Step]] = ()
 ) -> Step:
-    """A step whose result is one archive for each of kind's four, holding all ``images``.
+    """A step whose result is kind's four archives, which together hold all ``images``.
 
+    Those of Kubernetes are in one archive, which then has the layer that they share once.
     ``seeds`` ride along as they are at the time, and do not count as inputs: nodes that have
     the current image need no import, and a change of the service rebuilds no node image.
     """
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
         bake(images, engine, results)
-        by_name = {image.folder: image for image in images}
-        others = [image for image in images if image.folder not in _ARCHIVES[1:]]
-        others += [image for image, _ in seeds]
-        save(others, engine, out / f"{_ARCHIVES[0]}.tar")
-        for name in _ARCHIVES[1:]:
-            save([by_name[name]], engine, out / f"{name}.tar")
+        first, *others = _ARCHIVES
+        apart = [image for image in images if image.parent is None][: len(others)]
+        together = [image for image in images if image not in apart]
+        save([*together, *(image for image, _ in seeds)], engine, out / f"{first}.tar")
+        for name, image in zip(others, apart, strict=True):
+            save([image], engine, out / f"{name}.tar")
 
     needs = {need.name: need for image in images for need in image.needs}
     inputs = tuple(f"{image.ref} {image.key}" for image in images)
@@ -41,17 +46,17 @@ def images_step(
 
 
 def node_image_step(
-    base: Image, images: Step, kubernetes: Step, kind: Step, version: str, engine: Engine
+    base: Image, images: Step, kubectl: Step, kind: Step, version: str, engine: Engine
 ) -> Step:
     """A step that leaves the node image in the engine; ``image.ref`` in its result names it."""
-    needs = (*base.needs, images, kubernetes, kind)
+    needs = (*base.needs, images, kubectl, kind)
     key = Step("node-image", (version, base.key), lambda *_: None, needs=needs).key
     ref = f"docker.io/kindling/node:{version}-{key[:12]}"
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
         bake([base], engine, results)
         server = out / "server.tar.gz"
-        _server_archive(server, results[kubernetes.name], results[images.name], version)
+        _server_archive(server, results[kubectl.name], results[images.name], version)
         scratch = out / "tmp"
         scratch.mkdir()
         command.run(
@@ -73,15 +78,19 @@ def node_image_step(
     )
 
 
-def _server_archive(target: Path, binaries: Path, images: Path, version: str) -> None:
+def _server_archive(target: Path, kubectl: Path, images: Path, version: str) -> None:
     """The layout of a Kubernetes server release; kind wants gzip and unpacks it at once."""
     below = "kubernetes/server/bin"
     with tarfile.open(target, "w:gz", compresslevel=0) as archive:
-        note = target.with_name("version")
-        note.write_text(version)
-        archive.add(note, "kubernetes/version")
-        note.unlink()
-        for name in _BINARIES:
-            archive.add(binaries / name, f"{below}/{name}")
+        texts = {
+            "kubernetes/version": version,
+            f"{below}/kubeadm": _BY_NAME,
+            f"{below}/kubelet": _BY_NAME,
+        }
+        for name, text in texts.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+        archive.add(kubectl / "kubectl", f"{below}/kubectl")
         for name in _ARCHIVES:
             archive.add(images / f"{name}.tar", f"{below}/{name}.tar")

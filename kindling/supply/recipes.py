@@ -17,7 +17,7 @@ from kindling.supply.store import Step
 from kindling.supply.versions import Versions
 
 _KUBE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-_KUBE_TOOLS = ("kubeadm", "kubelet", "kubectl")
+_KUBE_ON_NODES = ("kubeadm", "kubelet")
 _NODE_PACKAGES = (
     "systemd", "conntrack", "iptables", "nftables", "iproute2", "ethtool", "util-linux", "mount",
     "kmod", "libseccomp2", "pigz", "fuse-overlayfs", "nfs-common", "open-iscsi", "e2fsprogs",
@@ -85,18 +85,35 @@ class Programs:
 
     @cached_property
     def kubernetes(self) -> Step:
-        base = "k8s.io/kubernetes/cmd/"
-        packages = {n: base + n for n in (*_KUBE, *_KUBE_TOOLS)}
+        """All that runs of Kubernetes, in one binary."""
         return self._program(
-            Program("kubernetes", "cluster", packages, ldflags=self._kubernetes_version)
+            Program(
+                "kubernetes",
+                "cluster",
+                {"kubernetes": "./upstream/kubernetes"},
+                ldflags=self._kubernetes_version,
+                own_sources=("upstream/kubernetes",),
+                links={"kubernetes": (*_KUBE, *_KUBE_ON_NODES)},
+            )
         )
+
+    @cached_property
+    def kubectl(self) -> Step:
+        """A binary of its own: it starts far more often than the servers, whose start is slower."""
+        spec = Program(
+            "kubectl",
+            "cluster",
+            {"kubectl": "k8s.io/kubernetes/cmd/kubectl"},
+            ldflags=self._kubernetes_version,
+        )
+        return self._program(spec, after=(self.kubernetes,))
 
     @cached_property
     def components(self) -> Step:
         cni = "github.com/containernetworking/plugins/plugins/"
         packages = {
             "etcd": "go.etcd.io/etcd/server/v3",
-            "coredns": "./cmd/coredns",
+            "coredns": "./upstream/coredns",
             "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
             "prometheus-adapter": "./cmd/prometheus-adapter",
             "local-path-provisioner": "github.com/rancher/local-path-provisioner",
@@ -105,9 +122,9 @@ class Programs:
             "host-local": cni + "ipam/host-local",
             "portmap": cni + "meta/portmap",
         }
-        sources = ("cmd/coredns", "cmd/prometheus-adapter")
+        sources = ("upstream/coredns", "cmd/prometheus-adapter")
         spec = Program("components", "cluster", packages, own_sources=sources)
-        return self._program(spec, after=(self.kubernetes,))
+        return self._program(spec, after=(self.kubectl,))
 
     @cached_property
     def helm(self) -> Step:
@@ -222,12 +239,13 @@ class Containers:
                 "containerd": programs.containerd,
                 "runc": programs.runc,
                 "cni": programs.components,
+                "kubernetes": programs.kubernetes,
             },
             root=self._debian("debian-node", _NODE_PACKAGES, bootable=True),
         )
         images = images_step([*self._in_node(), *self.addons.values()], self._engine, seeds)
         return node_image_step(
-            base, images, programs.kubernetes, programs.kind, self._versions.kubernetes,
+            base, images, programs.kubectl, programs.kind, self._versions.kubernetes,
             self._engine,
         )  # fmt: skip
 
@@ -292,14 +310,9 @@ class Containers:
 
     def _in_node(self) -> list[Image]:
         programs, names = self._programs, self._versions.node_images
+        kubernetes = Image("kubernetes", {"bin": programs.kubernetes})
+        filters = self._debian("debian-kube-proxy", ("base-files", "iptables", "nftables"))
         made_of: dict[str, tuple[Step, Step | None]] = {
-            "kube-apiserver": (programs.kubernetes, None),
-            "kube-controller-manager": (programs.kubernetes, None),
-            "kube-scheduler": (programs.kubernetes, None),
-            "kube-proxy": (
-                programs.kubernetes,
-                self._debian("debian-kube-proxy", ("base-files", "iptables", "nftables")),
-            ),
             "pause": (programs.pause, None),
             "etcd": (programs.components, None),
             "coredns": (programs.components, None),
@@ -311,9 +324,18 @@ class Containers:
             ),
         }
         return [
-            Image(name, {"bin": made_of[name][0]}, made_of[name][1], upstream)
-            for name, upstream in names.items()
-        ]
+            *(
+                Image(
+                    name, root=filters if name == "kube-proxy" else None, upstream=names[name],
+                    parent=kubernetes,
+                )
+                for name in _KUBE
+            ),
+            *(
+                Image(name, {"bin": program}, root, names[name])
+                for name, (program, root) in made_of.items()
+            ),
+        ]  # fmt: skip
 
     def _debian(
         self,
