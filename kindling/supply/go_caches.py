@@ -74,5 +74,5 @@ def _module_dirs(root: Path) -> Iterator[Path]:
 def _remove(folder: Path) -> None:
     # Go makes them read-only.
     for parent, _, _ in os.walk(folder):
-        os.chmod(parent, 0o755)
+        Path(parent).chmod(0o700)
     shutil.rmtree(folder)

