@@ -25,24 +25,30 @@ def images_step(
 ) -> Step:
     """A step whose result is kind's four archives, which together hold all ``images``.
 
-    Those of Kubernetes are in one archive, which then has the layer that they share once.
     ``seeds`` ride along as they are at the time, and do not count as inputs: nodes that have
     the current image need no import, and a change of the service rebuilds no node image.
     """
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
         bake(images, engine, results)
-        first, *others = _ARCHIVES
-        apart = [image for image in images if image.parent is None][: len(others)]
-        together = [image for image in images if image not in apart]
-        save([*together, *(image for image, _ in seeds)], engine, out / f"{first}.tar")
-        for name, image in zip(others, apart, strict=True):
-            save([image], engine, out / f"{name}.tar")
+        for name, held in archives([*images, *(image for image, _ in seeds)]).items():
+            save(held, engine, out / f"{name}.tar")
 
     needs = {need.name: need for image in images for need in image.needs}
     inputs = tuple(f"{image.ref} {image.key}" for image in images)
     after = tuple(step for _, step in seeds)
     return Step("node-images", inputs, build, needs=tuple(needs.values()), after=after)
+
+
+def archives(images: Sequence[Image]) -> dict[str, list[Image]]:
+    """The images in each of kind's archives, which must not be empty.
+
+    Those with a parent go into one, which then has the layers that they share once.
+    """
+    first, *others = _ARCHIVES
+    apart = [image for image in images if image.parent is None][: len(others)]
+    held = {first: [image for image in images if image not in apart]}
+    return held | {name: [image] for name, image in zip(others, apart, strict=True)}
 
 
 def node_image_step(
@@ -56,7 +62,7 @@ def node_image_step(
     def build(out: Path, results: Mapping[str, Path]) -> None:
         bake([base], engine, results)
         server = out / "server.tar.gz"
-        _server_archive(server, results[kubectl.name], results[images.name], version)
+        server_archive(server, results[kubectl.name], results[images.name], version)
         scratch = out / "tmp"
         scratch.mkdir()
         command.run(
@@ -78,7 +84,7 @@ def node_image_step(
     )
 
 
-def _server_archive(target: Path, kubectl: Path, images: Path, version: str) -> None:
+def server_archive(target: Path, kubectl: Path, images: Path, version: str) -> None:
     """The layout of a Kubernetes server release; kind wants gzip and unpacks it at once."""
     below = "kubernetes/server/bin"
     with tarfile.open(target, "w:gz", compresslevel=0) as archive:
