@@ -128,8 +128,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(name="bench-up", default=False)
 def bench_up(session: nox.Session) -> None:
-    """Time a warm cluster-up beside its floor and beside serial installation; prints ratios."""
-    _module(session, "up", "kindling.bench_up", *session.posargs)
+    """Time cluster-up: warm, cold beside a commit (`-- --cold --baseline REV`), or `--busy`."""
+    # Interrupted, it takes down a whole cluster first.
+    _module(session, "up", "kindling.bench_up", *session.posargs, patience_seconds=900)
 
 
 @nox.session(name="bench-observability", default=False)
@@ -156,7 +157,7 @@ def bench_latency(session: nox.Session) -> None:
     _module(session, "dev", "loadtests.bench_latency", *session.posargs)
 
 
-def _module(session: nox.Session, lock: str, *words: str) -> None:
+def _module(session: nox.Session, lock: str, *words: str, patience_seconds: int = 30) -> None:
     """Run a Python module in the environment that ``requirements/LOCK.txt`` describes."""
     made = environments.folder(lock)
     if not (made / "finished").exists():
@@ -169,5 +170,5 @@ def _module(session: nox.Session, lock: str, *words: str) -> None:
     # An interrupted run ends what it started before it ends itself.
     session.run(
         python, "-m", *words, env={**environments.variables(), "PATH": path}, external=True,
-        interrupt_timeout=30, terminate_timeout=30,
+        interrupt_timeout=patience_seconds, terminate_timeout=30,
     )  # fmt: skip

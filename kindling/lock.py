@@ -16,7 +16,7 @@ from typing import TextIO
 
 from kindling import paths
 from kindling.errors import KindlingError
-from kindling.processes import parent_of
+from kindling.processes import carrying, parent_of
 
 VARIABLE = "KINDLING_RUN_ID"
 _PATIENCE_SECONDS = 5.0
@@ -112,7 +112,7 @@ def end_processes(run_id: str) -> int:
     ended: set[int] = set()
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while (alive := _carrying(mark)) and time.monotonic() < deadline:
+        while (alive := carrying(mark)) and time.monotonic() < deadline:
             for pid in alive:
                 if pid not in ended or number == signal.SIGKILL:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -120,17 +120,6 @@ def end_processes(run_id: str) -> int:
                 ended.add(pid)
             time.sleep(0.05)
     return len(ended)
-
-
-def _carrying(mark: bytes) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-    return found
 
 
 def _read(file: Path) -> Run | None:

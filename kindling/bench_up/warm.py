@@ -12,7 +12,6 @@ All three are measured in turn in the same run, so that a slow machine slows all
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -34,6 +33,7 @@ from kindling import (
     paths,
     settings,
 )
+from kindling.bench_up import interrupts, machine
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.supply import command
@@ -59,36 +59,39 @@ class Bare:
         return self.create + slowest + self.models
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; the exit code is 1 only when something could not be run."""
-    parser = argparse.ArgumentParser(prog="nox -s bench-up --", allow_abbrev=False)
-    parser.add_argument("--runs", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--yes", action="store_true", help="remove the cluster that is up now")
-    arguments = parser.parse_args(argv)
+def measure(runs: int, *, remove_cluster: bool) -> None:
+    """Measure each ``runs`` times and print it.
+
+    Raises KindlingError while a cluster is up, unless it may be removed.
+    """
+    name = settings.load().cluster_name
+    if cluster.facts(name) and not remove_cluster:
+        raise KindlingError(
+            f"the benchmark removes the cluster {name} that is up",
+            next_step="nox -s bench-up -- --yes",
+        )
     try:
-        name = settings.load().cluster_name
-        if cluster.facts(name) and not arguments.yes:
-            raise KindlingError(
-                f"the benchmark removes the cluster {name} that is up",
-                next_step="nox -s bench-up -- --yes",
-            )
-        _playbook("down")
-        _playbook("up")  # Warm: whatever is missing is built before anything is measured.
-        ours, bare, serial, steps = [], [], [], []
-        for run in range(arguments.runs):
+        _measure(name, runs)
+    except KeyboardInterrupt:
+        with interrupts.postponed(print):
             _playbook("down")
-            ours.append(_playbook("up"))
-            steps.append(json.loads((paths.cache_dir() / "timings.json").read_text()))
-            bare.append(_bare(name, _models_seconds(steps[-1])))
-            serial.append(_playbook("serial"))
-            print(f"run {run + 1}: ours {ours[-1]:.1f} s, floor {bare[-1].floor:.1f} s, "
-                  f"serial {serial[-1]:.1f} s", flush=True)  # fmt: skip
+        raise
+
+
+def _measure(name: str, runs: int) -> None:
+    _playbook("down")
+    _playbook("up")  # Warm: whatever is missing is built before anything is measured.
+    ours, bare, serial, steps = [], [], [], []
+    for run in range(runs):
         _playbook("down")
-    except KindlingError as error:
-        print(f"error: {error.for_people()}", file=sys.stderr)
-        return 1
+        ours.append(_playbook("up"))
+        steps.append(json.loads((paths.cache_dir() / "timings.json").read_text()))
+        bare.append(_bare(name, _models_seconds(steps[-1])))
+        serial.append(_playbook("serial"))
+        print(f"run {run + 1}: ours {ours[-1]:.1f} s, floor {bare[-1].floor:.1f} s, "
+              f"serial {serial[-1]:.1f} s", flush=True)  # fmt: skip
+    _playbook("down")
     _report(ours, bare, serial, steps)
-    return 0
 
 
 def _playbook(name: str) -> float:
@@ -151,10 +154,10 @@ def _bare(name: str, models: float) -> Bare:
             cluster_secrets.generate(client, {one: one.keys for one in generated})
             charts, cpu = {}, 0.0
             for release in releases:
-                before, began = _busy_seconds(), time.monotonic()
+                before, began = machine.busy_seconds(), time.monotonic()
                 _install(known["tools"]["helm"], release, kubeconfig)
                 charts[release.name] = time.monotonic() - began
-                cpu += _busy_seconds() - before
+                cpu += machine.busy_seconds() - before
         finally:
             cluster.delete(docker, bench)
             cluster.remove_network(docker)
@@ -171,14 +174,6 @@ def _install(binary: str, release: helm.Revision, kubeconfig: Path) -> None:
          f"--kubeconfig={kubeconfig}", "--values=-"],
         stdin=json.dumps(release.values),
     )  # fmt: skip
-
-
-def _busy_seconds() -> float:
-    """Processor seconds that this machine has spent working since it started."""
-    user, nice, system, _idle, _wait, *rest = map(
-        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-    )
-    return (user + nice + system + sum(rest[:2])) / os.sysconf("SC_CLK_TCK")
 
 
 def _report(
@@ -209,7 +204,3 @@ def _report(
             print(f"  {share:6.1%}  {task['seconds']:5.1f}  {title}")
     rest = ours[-1] - sum(task["seconds"] for task in last["tasks"])
     print(f"  {rest / ours[-1]:6.1%}  {rest:5.1f}  outside of tasks")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
