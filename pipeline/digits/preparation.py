@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from pipeline import package
 from pipeline.digits.params import Prepare
@@ -27,6 +25,10 @@ class Images:
 
 def prepare(out: Path, params: Prepare) -> None:
     """Split the 1797 images: the same are held out every time, in ascending order."""
+    # Here: scikit-learn takes a second to load, and the evaluation does not need it.
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     pixels, labels = load_digits(return_X_y=True)
     numbers = np.arange(len(labels))
     train, held_out = train_test_split(

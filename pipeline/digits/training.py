@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from skl2onnx import to_onnx
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from pipeline import package
 from pipeline.digits.params import Train
 from pipeline.digits.preparation import Images, read
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
 def train(data: Path, out: Path, params: Train) -> None:
@@ -29,6 +28,12 @@ def train(data: Path, out: Path, params: Train) -> None:
 
 def fit(images: Images, params: Train) -> Pipeline:
     """The classifier, fitted to all of ``images``."""
+    # Here and below: the other stages do without what takes a second to load.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     network = MLPClassifier(params.hidden, max_iter=params.rounds, random_state=params.seed)
     classifier = make_pipeline(StandardScaler(), network)
     # One thread: the same sums in the same order, and no fight over a machine that is busy.
@@ -40,6 +45,8 @@ def fit(images: Images, params: Train) -> Pipeline:
 
 def export(classifier: Pipeline, images: Images) -> bytes:
     """The classifier as ONNX: float (n, 64) in, labels (n,) and probabilities (n, 10) out."""
+    from skl2onnx import to_onnx
+
     options = {id(classifier): {"zipmap": False}}
     model = to_onnx(classifier, images.pixels[:1], options=options)
     # The converter keeps them in a set, whose order may be another in the next run.

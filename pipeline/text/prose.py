@@ -12,18 +12,18 @@ _OF_ITEMS = {
 }  # fmt: skip
 _WITHOUT_PROSE = {"Examples", "Methods", "References", "See Also"}
 _NOT_PROSE = re.compile(r"(>>>|[*|•#-] |\+-|\.\.\.|\d+[.)] |\([a-z0-9]+\) |[=-]{3,} )")
+# Each is looked for only where its mark is: most of the text has none.
 _MARKUP = (
     # A formula leaves a mark behind, so that its sentence is not taken for English.
-    (re.compile(r":math:`[^`]*`"), "="),
-    (re.compile(r":[a-zA-Z:+-]+:`~[^`]*?(\w+)`"), r"\1"),
-    (re.compile(r":[a-zA-Z:+-]+:`([^`<]*?)\s*(?:<[^`>]*>)?`"), r"\1"),
-    (re.compile(r"`([^`<]+?)\s*<[^`>]*>`__?"), r"\1"),
-    (re.compile(r"\s*\[\w+\]_"), ""),
-    (re.compile(r"``?([^`]*)``?"), r"\1"),
-    (re.compile(r"\*\*([^*]+)\*\*"), r"\1"),
-    (re.compile(r"(?<!\w)\*([^*\s][^*]*)\*(?!\w)"), r"\1"),
-    (re.compile(r"::"), ":"),
-    (re.compile(r"\s+"), " "),
+    (":math:`", re.compile(r":math:`[^`]*`"), "="),
+    ("`~", re.compile(r":[a-zA-Z:+-]+:`~[^`]*?(\w+)`"), r"\1"),
+    (":`", re.compile(r":[a-zA-Z:+-]+:`([^`<]*?)\s*(?:<[^`>]*>)?`"), r"\1"),
+    ("`", re.compile(r"`([^`<]+?)\s*<[^`>]*>`__?"), r"\1"),
+    ("]_", re.compile(r"\s*\[\w+\]_"), ""),
+    ("`", re.compile(r"``?([^`]*)``?"), r"\1"),
+    ("**", re.compile(r"\*\*([^*]+)\*\*"), r"\1"),
+    ("*", re.compile(r"(?<!\w)\*([^*\s][^*]*)\*(?!\w)"), r"\1"),
+    ("::", re.compile(r"::"), ":"),
 )
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)\s+(?=[A-Z\"'(])")
 _SENTENCE = re.compile(r"[A-Z][A-Za-z0-9 ,;:.'\"()?!-]*[.!?]")
@@ -102,9 +102,11 @@ def _plain(block: list[str]) -> str:
     if _NOT_PROSE.match(block[0]):
         return ""
     text = " ".join(block)
-    for pattern, replacement in _MARKUP:
-        text = pattern.sub(replacement, text)
-    return " ".join(filter(_is_english, sentences(text.strip())))
+    for mark, pattern, replacement in _MARKUP:
+        if mark in text:
+            text = pattern.sub(replacement, text)
+    text = " ".join(text.split())
+    return " ".join(filter(_is_english, sentences(text)))
 
 
 def _is_english(sentence: str) -> bool:
