@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import distribution
 import pytest
 
 from kindling import cluster as clusters
@@ -17,9 +18,24 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 CLUSTER_TESTS = Path(__file__).parent / "cluster"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def cluster_is_up() -> bool:
     known = clusters.facts(settings.load("local").cluster_name)
-    if known and known["complete"]:
+    return bool(known and known["complete"])
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    cores = len(os.sched_getaffinity(0))
+    return distribution.number_of_workers(config, cores, cluster=cluster_is_up())
+
+
+# After xdist's own, which says whether this process hands tests out.
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    distribution.install(config, cluster=cluster_is_up())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if cluster_is_up():
         return
     absent = pytest.mark.skip(reason="no cluster of ours is up: nox -s cluster-up")
     for item in items:
