@@ -25,7 +25,7 @@ PASSIVE = (
 EXCLUSIVE = CLUSTER + "test_loadtest"
 # What takes seconds comes first, so that a broken unit test shows at once.
 QUICK = ("tests/kindling/", "tests/plugins/", "tests/roles/", "tests/supply/")
-LONGEST_FIRST: tuple[str, ...] = ()
+LONGEST_FIRST: tuple[str, ...] = ("tests/rules/test_rules.py",)
 TOGETHER: tuple[str, ...] = ()
 
 _LOW_PRIORITY = 10
