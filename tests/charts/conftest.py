@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import functools
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +15,10 @@ from kindling import charts, paths
 
 Manifest = dict[str, Any]
 Render = Callable[..., dict[str, Manifest]]
+Template = Callable[..., list[Manifest]]
+
+# Manifests that have passed: most are the same whatever the values.
+_VALID: set[str] = set()
 
 
 def _find_helm() -> Path | None:
@@ -38,8 +45,24 @@ def helm() -> Path:
     return binary
 
 
+@functools.cache
+def _template(helm: Path, chart: Path, values: str, **more: str) -> list[Manifest]:
+    return charts.render(helm, chart, json.loads(values), **more)
+
+
+@pytest.fixture(scope="session")
+def template(helm: Path) -> Template:
+    """``charts.render`` with the real helm, which makes of the same values the same each time."""
+
+    def manifests(chart: Path, values: dict[str, Any] | None = None, **more: str) -> list[Manifest]:
+        given = json.dumps(values or {}, sort_keys=True)
+        return copy.deepcopy(_template(helm, chart, given, **more))
+
+    return manifests
+
+
 @pytest.fixture
-def render(helm: Path, request: pytest.FixtureRequest) -> Render:
+def render(template: Template, request: pytest.FixtureRequest) -> Render:
     """``render(**values)`` renders the chart that the test module names as ``CHART``.
 
     The manifests come back by ``Kind`` or, where a kind occurs twice, by ``Kind/name``. All of
@@ -48,8 +71,10 @@ def render(helm: Path, request: pytest.FixtureRequest) -> Render:
     chart = charts.CHARTS / request.module.CHART
 
     def rendered(**values: Any) -> dict[str, Manifest]:
-        manifests = charts.render(helm, chart, values)
-        charts.validate(manifests)
+        manifests = template(chart, values)
+        fresh = [manifest for manifest in manifests if repr(manifest) not in _VALID]
+        charts.validate(fresh)
+        _VALID.update(map(repr, fresh))
         kinds = [manifest["kind"] for manifest in manifests]
         return {
             kind if kinds.count(kind) == 1 else f"{kind}/{manifest['metadata']['name']}": manifest

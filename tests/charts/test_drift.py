@@ -49,17 +49,17 @@ def test_the_password_comes_from_a_secret(render: Render) -> None:
     ]
 
 
-def test_the_service_that_it_asks_is_the_headless_one_of_the_serving_chart(helm: Any) -> None:
+def test_the_service_that_it_asks_is_the_headless_one_of_the_serving_chart(template: Any) -> None:
     from kindling import charts
 
     services = {
         manifest["metadata"]["name"]: manifest["spec"]
-        for manifest in charts.render(helm, charts.CHARTS / "serving")
+        for manifest in template(charts.CHARTS / "serving")
         if manifest["kind"] == "Service"
     }
     (deployment,) = (
         manifest
-        for manifest in charts.render(helm, charts.CHARTS / "drift")
+        for manifest in template(charts.CHARTS / "drift")
         if manifest["kind"] == "Deployment"
     )
     env = {one["name"]: one.get("value") for one in container({"Deployment": deployment})["env"]}
