@@ -21,7 +21,6 @@ from pathlib import Path
 from kindling import paths
 from kindling.errors import KindlingError
 from kindling.processes import alive
-from kindling.supply import command
 
 SOCKET = Path("/var/run/docker.sock")
 _START_SECONDS = 60

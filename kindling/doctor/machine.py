@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,6 +85,11 @@ def engine_host() -> str:
     return engine.default_host() if engine.own_pid() is None else engine.own_host()
 
 
+def prove_network(docker: Path, host: str, target: tuple[str, int]) -> None:
+    """As ``engine_probe.prove_network`` does, within what ``doctor`` waits for."""
+    engine_probe.prove_network(docker, host, target, _CONNECT_SECONDS)
+
+
 @dataclass(frozen=True)
 class Machine:
     """The machine. ``root`` is where /proc, /sys and /etc are looked for."""
@@ -103,9 +107,7 @@ class Machine:
     registry_answers: Callable[[str], bool] = registry_answers
     engine_host: Callable[[], str] = engine_host
     prove_privileged: Callable[[Path, str], None] = engine_probe.prove_privileged
-    prove_network: Callable[[Path, str, tuple[str, int]], None] = partial(
-        engine_probe.prove_network, seconds=_CONNECT_SECONDS
-    )
+    prove_network: Callable[[Path, str, tuple[str, int]], None] = prove_network
     package_index: Callable[[], tuple[str, int] | None] = pip_config.address
     facts: Callable[[str], dict[str, Any] | None] = cluster.facts
     now: Callable[[], float] = time.time

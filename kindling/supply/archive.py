@@ -77,8 +77,8 @@ class Archive:
                 next_step="start a container engine yourself, or mend /etc/apt/sources.list",
             )
         for suite in _SUITES:
-            if host + suite in found:
-                yield f"deb [signed-by={_KEYRING}] {found[host + suite]} {self._release}{suite} main"
+            if place := found.get(host + suite):
+                yield f"deb [signed-by={_KEYRING}] {place} {self._release}{suite} main"
 
     def download(self, packages: Sequence[Package], folder: Path) -> list[str]:
         """Put the files of ``packages`` into ``folder``; returns notes on versions not pinned.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_fakes import Programs, known, make_context, programs
+from doctor_fakes import FACTS, Programs, known, make_context, programs
 
 from kindling.doctor import containers
 from kindling.doctor.machine import Done
@@ -77,6 +77,28 @@ def test_an_engine_that_refuses_privileged_containers_fails(tmp_path: Path) -> N
 
     check = containers.privileged(make_context(tmp_path, prove_privileged=refuse))
     assert (check.status, check.found) == ("fail", "operation not permitted")
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"), [(None, "fail"), ({**FACTS, "engine": {"owned": False}}, "warn")]
+)
+def test_engine_whose_containers_reach_no_package_is_told_before_a_build_needs_it(
+    tmp_path: Path, facts: dict[str, Any] | None, status: str
+) -> None:
+    def refuse(docker: Path, host: str, target: tuple[str, int]) -> None:
+        raise KindlingError(f"a container does not reach {target[0]}", next_step="restart it")
+
+    check = containers.network(make_context(tmp_path, prove_network=refuse, facts=lambda _: facts))
+    assert (check.status, check.found) == (status, "a container does not reach pip.example")
+    assert check.fix == "restart it"
+
+
+def test_network_of_an_engine_of_ours_is_mended_by_cluster_up(tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise KindlingError("no network")
+
+    check = containers.network(make_context(tmp_path, prove_network=refuse, facts=lambda _: FACTS))
+    assert (check.status, check.fix) == ("warn", "nox -s cluster-up restarts it")
 
 
 def test_nothing_is_tried_without_an_engine_or_beside_running_nodes(tmp_path: Path) -> None:

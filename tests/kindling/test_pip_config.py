@@ -104,3 +104,42 @@ def test_pip_itself_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert found["index-url"] == "https://it's.example/"
     assert found["retries"] == "7"
     assert found["trusted-host"] == "a.example b.example"
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "address"),
+    [
+        ({"index-url": "https://user:word@index.example/simple"}, {}, ("index.example", 443)),
+        ({"index-url": "http://index.example:8081/simple"}, {}, ("index.example", 8081)),
+        (
+            {"index-url": "https://index.example/simple"},
+            {"https_proxy": "http://proxy.example:3128"},
+            ("proxy.example", 3128),
+        ),
+        (
+            {"index-url": "https://index.example/simple", "proxy": "proxy.example:8080"},
+            {},
+            ("proxy.example", 8080),
+        ),
+        (
+            {"index-url": "https://index.example/simple"},
+            {"https_proxy": "http://proxy.example:3128", "no_proxy": "index.example"},
+            ("index.example", 443),
+        ),
+        ({"index-url": "http://localhost:3141/root/pypi"}, {}, None),
+        ({"index-url": "https://index.example/simple", "no-index": "true"}, {}, None),
+    ],
+)
+def test_builds_must_reach_the_index_or_the_proxy_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+    config: dict[str, str],
+    environment: dict[str, str],
+    address: tuple[str, int] | None,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        for each in (name, name.upper()):
+            monkeypatch.delenv(each, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(pip_config, "load", lambda: config)
+    assert pip_config.address() == address

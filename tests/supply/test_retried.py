@@ -147,7 +147,7 @@ class Registry(Loopback):
 
 
 def versions(host: str) -> Versions:
-    return Versions("v1.36.4", {}, {}, {"a": Pinned(f"{host}/a:1", "")}, {})
+    return Versions("v1.36.4", {}, {}, "", (), {"a": Pinned(f"{host}/a:1", "")}, {})
 
 
 @pytest.mark.parametrize("wanted", ["mirror", "registry", "auto"])
