@@ -88,7 +88,6 @@ def uv_variables(config: Mapping[str, str]) -> dict[str, str]:
         # Pip takes a version from whichever index has it; which file it is, its hash says.
         "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_FIND_LINKS": ",".join(config.get("find-links", "").split()),
-        "UV_NO_INDEX": "true" if asks_no_index(config) else "",
         "UV_INSECURE_HOST": " ".join(config.get("trusted-host", "").split()),
         "UV_HTTP_TIMEOUT": config.get("timeout") or config.get("default-timeout", ""),
         "UV_HTTP_RETRIES": config.get("retries", ""),

@@ -30,10 +30,13 @@ def run(*words: str | Path, what: str, offline: bool = False) -> None:
 
 
 def _run(*words: str | Path, what: str, offline: bool) -> None:
-    command = [binary(), "--no-config", "--quiet", *(["--offline"] if offline else []), *words]
-    index = {} if offline else pip_config.uv_variables(pip_config.load())
+    program, config = binary(), {} if offline else pip_config.load()
+    options = ["--no-config", "--quiet", *(["--offline"] if offline else [])]
+    # The one option that uv takes from no variable.
+    no_index = ["--no-index"] if pip_config.asks_no_index(config) else []
     done = subprocess.run(
-        command, env={**_environment(), **index}, text=True, errors="replace",
+        [program, *options, *words, *no_index], text=True, errors="replace",
+        env={**_environment(), **pip_config.uv_variables(config)},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode:

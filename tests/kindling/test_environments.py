@@ -41,12 +41,26 @@ def lock(tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -
     return file
 
 
-def test_packages_come_from_the_index_that_pip_is_configured_with(lock: Path) -> None:
+def test_packages_come_from_the_index_that_pip_is_configured_with(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "true")
     python = environments.ensure("mine")
     asked = [python, "-c", "import sys, first, second; print(first.name, sys.version)"]
     done = subprocess.run(asked, capture_output=True, text=True, check=True)
     ours = subprocess.run([paths.nox_python(), "-VV"], capture_output=True, text=True).stdout
     assert done.stdout.split()[:2] == ["first", ours.split()[1]]
+
+
+def test_where_pip_asks_no_index_a_folder_of_wheels_is_enough(
+    lock: Path, index: PackageIndex, tmp_path: Path
+) -> None:
+    index.stop()
+    for name, content in index.wheels.items():
+        (tmp_path / f"{name}-1-py3-none-any.whl").write_bytes(content)
+    (tmp_path / "pip.conf").write_text(f"[global]\nno-index = true\nfind-links = {tmp_path}\n")
+    environments.ensure("mine")
+    index.start()
 
 
 @pytest.mark.parametrize("trusted", [True, False])

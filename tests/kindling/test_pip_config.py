@@ -67,11 +67,6 @@ def test_pips_proxy_wins_over_the_environments(proxy: str, address: str | None) 
         assert variables[name] == (address or proxy)
 
 
-@pytest.mark.parametrize(("value", "told"), [("true", "true"), ("1", "true"), ("false", None)])
-def test_no_index(value: str, told: str | None) -> None:
-    assert pip_config.uv_variables({"no-index": value}).get("UV_NO_INDEX") == told
-
-
 def test_a_container_is_told_of_what_it_can_reach() -> None:
     config = {
         "index-url": 'https://user:wo"rd@index.example/simple',
