@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import bench_up_fakes
@@ -21,7 +22,16 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(machine, "_MAX_SOCKET_PATH", 1000)
     monkeypatch.setattr(machine, "_SAMPLE_SECONDS", 0.01)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    # As nox runs it: in a virtual environment, with a path of its own.
     monkeypatch.setenv("PYTHONPATH", "of this very run")
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    others = [
+        entry
+        for entry in os.environ["PATH"].split(os.pathsep)
+        if not (Path(entry).parent / "pyvenv.cfg").exists()
+    ]
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "venv" / "bin"), *others]))
 
 
 @pytest.fixture
