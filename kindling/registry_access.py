@@ -26,13 +26,13 @@ class RegistryAccess:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What MLflow's client reads; a registry that is away is noticed soon."""
+        """What MLflow's client reads; a registry that is away is noticed soon, unless told else."""
+        patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
         return {
+            **{name: os.environ.get(name, value) for name, value in patience.items()},
             "MLFLOW_TRACKING_URI": self.url,
             "MLFLOW_TRACKING_USERNAME": self.username,
             "MLFLOW_TRACKING_PASSWORD": self.password,
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1"])),
         }

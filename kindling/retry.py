@@ -76,7 +76,7 @@ NETWORK = Policy(
     pauses=(2, 5, 15, 30),
 )  # fmt: skip
 
-# kubectl and helm: an API server, or its etcd, that starts, is busy or was just changed by others.
+# kubectl, helm and MLflow: a server, or its store, that starts, is busy or was changed by others.
 API = Policy(
     _any_of(
         *_NO_CONNECTION,
@@ -90,7 +90,9 @@ API = Policy(
         r"another operation .* is in progress", r"complete list of server apis",
         r"stale groupversion", r"rbac: .* not found",
     ),
-    _any_of(*_FULL, *_DISTRUST, r"unauthorized", r"must be logged in"),
+    _any_of(
+        *_FULL, *_DISTRUST, r"unauthorized", r"must be logged in", r"http error (401|403|404|407)"
+    ),
     pauses=(1, 2, 5, 10, 20, 30, 30, 30, 30, 30, 30, 30),
 )  # fmt: skip
 

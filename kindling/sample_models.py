@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from kindling import environments, progress, web
+from kindling import environments, progress, retry, web
 from kindling.errors import KindlingError
 from kindling.model_registry import CHALLENGER, CHAMPION, connect
 from kindling.registry_access import RegistryAccess, access
+
+# MLflow's client, in a cluster that has just started: two minutes of retries, each as patient.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
 
 
 def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[str]:
@@ -27,6 +32,8 @@ def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[st
         with web.without_proxy().open(request, timeout=30) as answer:
             found = json.load(answer).get("registered_models", [])
     except web.NO_ANSWER as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise KindlingError(
             f"MLflow at {registry.url} does not answer: {error}", next_step="nox -s status"
         ) from error
@@ -43,7 +50,7 @@ def ensure(cluster_name: str, models: Sequence[str], *, check: bool) -> list[str
 
     Raises KindlingError with the last lines of what failed.
     """
-    lacking = without_champion(access(cluster_name), models)
+    lacking = retry.call(lambda: without_champion(access(cluster_name), models), retry.API)
     if not lacking or check:
         return lacking
     with progress.step("Python environment of the pipeline"):
@@ -58,12 +65,14 @@ def _make(title: str, python: Path, cluster_name: str, models: Sequence[str]) ->
     child = subprocess.Popen(
         [python, "-m", "kindling.sample_models", cluster_name, *models],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, **_PATIENCE},
     )  # fmt: skip
     said = []
-    for line in child.stdout or ():
-        said.append(line.rstrip())
-        progress.emit(title, "update", line.strip())
-    if child.wait():
+    with child:
+        for line in child.stdout or ():
+            said.append(line.rstrip())
+            progress.emit(title, "update", line.strip())
+    if child.returncode:
         raise KindlingError(
             f"the sample models could not be made:\n  {_last(said)}", next_step="nox -s train"
         )
