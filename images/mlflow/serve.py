@@ -27,7 +27,8 @@ import logs
 _log = logging.getLogger("mlflow.serve")
 _METRICS = Path(tempfile.gettempdir()) / "metrics"
 _LOG_CONFIG = Path(tempfile.gettempdir()) / "uvicorn.json"
-_WAIT_SECONDS = 180.0
+# As long as the chart's startup probe: a database that makes itself on a slow disk takes minutes.
+_WAIT_SECONDS = 900.0
 _CACHE_SECONDS = 60
 
 
@@ -81,7 +82,7 @@ def _serve_metrics(port: int, env: MutableMapping[str, str]) -> None:
 def _answers(url: str) -> bool:
     import psycopg
 
-    deadline = time.monotonic() + _WAIT_SECONDS
+    deadline, said = time.monotonic() + _WAIT_SECONDS, ""
     while True:
         try:
             psycopg.connect(url, connect_timeout=5).close()
@@ -89,6 +90,9 @@ def _answers(url: str) -> bool:
             if time.monotonic() > deadline:
                 _log.error("no database after %g s: %s", _WAIT_SECONDS, error)
                 return False
+            if str(error) != said:
+                said = str(error)
+                _log.warning("waiting for the database: %s", said)
             time.sleep(0.5)
         else:
             return True

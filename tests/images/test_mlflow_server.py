@@ -216,3 +216,31 @@ def test_one_port_answers_for_all_workers_and_forgets_those_of_before(tmp_path: 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert 'mlflow_http_requests_total{method="GET",path="/a",status="200"} 2.0' in done.stdout
+
+
+def test_a_database_that_makes_itself_is_waited_for_and_each_reason_is_logged_once(
+    observed: ModuleType, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve = importlib.import_module("serve")
+    refused, starting = "Connection refused", "the database system is starting up"
+    said, now = [*[refused] * 400, *[starting] * 800], [0.0]
+
+    class OperationalError(Exception):
+        """As psycopg's."""
+
+    def connect(url: str, **_: object) -> SimpleNamespace:
+        if said:
+            raise OperationalError(said.pop(0))
+        return SimpleNamespace(close=lambda: None)
+
+    psycopg = SimpleNamespace(OperationalError=OperationalError, connect=connect)
+    monkeypatch.setitem(sys.modules, "psycopg", psycopg)
+    sleep = lambda seconds: now.__setitem__(0, now[0] + seconds)  # noqa: E731
+    monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    assert serve._answers("postgresql://db")
+    assert now[0] == 600
+    messages = [json.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    assert messages == [f"waiting for the database: {reason}" for reason in (refused, starting)]
+    said.extend([refused] * 9999)
+    assert not serve._answers("postgresql://db")
+    assert f"no database after 900 s: {refused}" in lines.getvalue()
