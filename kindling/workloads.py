@@ -110,7 +110,8 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
         if poll % _LOOK_AT_PODS == _LOOK_AT_PODS - 1 or elapsed > timeout:
             troubles = _troubles(kubectl, lacking)
         hopeless = _hopeless(troubles, not_found_since, elapsed)
-        progress.emit("wait", "update", "; ".join(f"{w}: {s}" for w, s in lacking.items()))
+        shown = [f"{what}: {words}" for what, words in (*lacking.items(), *troubles.items())]
+        progress.emit("wait", "update", "; ".join(shown))
         if hopeless or elapsed > timeout:
             lines = [f"{workload}: {words}" for workload, words in lacking.items()]
             lines += [f"pod {pod}: {why}" for pod, why in troubles.items()]
@@ -154,15 +155,37 @@ def _answer(url: str) -> str:
 
 
 def _troubles(kubectl: Kubectl, lacking: Mapping[Workload, str]) -> dict[str, str]:
-    """Why pods in the namespaces of ``lacking`` are not running, by pod."""
+    """Why the newest pods of ``lacking`` are not running, by pod."""
     found: dict[str, str] = {}
     for namespace in {workload.namespace for workload in lacking if workload.namespace}:
         done = kubectl.run("get", "pods", f"--namespace={namespace}", "--output=json", timeout=20)
         pods = [] if done.returncode else json.loads(done.stdout)["items"]
-        for pod in pods:
-            if why := pod_trouble(pod):
-                found[f"{namespace}/{pod['metadata']['name']}"] = why
+        for workload in [one for one in lacking if one.namespace == namespace]:
+            for pod in _newest(pods, workload):
+                if why := pod_trouble(pod):
+                    found[f"{namespace}/{pod['metadata']['name']}"] = why
     return found
+
+
+def _newest(pods: Sequence[Any], workload: Workload) -> list[Any]:
+    """The pods of the newest revision of ``workload``: older ones say nothing of what comes."""
+    own = [pod["metadata"] for pod in pods if _owner(pod) == (workload.kind, workload.name)]
+    if not own:
+        return []
+    newest = _revision(max(own, key=lambda about: str(about["creationTimestamp"])))
+    return [pod for pod in pods if pod["metadata"] in own and _revision(pod["metadata"]) == newest]
+
+
+def _owner(pod: Mapping[str, Any]) -> tuple[str, str]:
+    """Kind and name of the workload that a pod belongs to; empty for one on its own."""
+    owners = pod["metadata"].get("ownerReferences", [])
+    kind, name = next(((o["kind"], o["name"]) for o in owners if o.get("controller")), ("", ""))
+    return ("Deployment", name.rpartition("-")[0]) if kind == "ReplicaSet" else (kind, name)
+
+
+def _revision(about: Mapping[str, Any]) -> str | None:
+    labels: Mapping[str, str] = about.get("labels", {})
+    return labels.get("pod-template-hash") or labels.get("controller-revision-hash")
 
 
 def pod_trouble(pod: Mapping[str, Any]) -> str:

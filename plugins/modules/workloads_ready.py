@@ -30,7 +30,7 @@ options:
   timeout:
     description: Seconds to wait at most.
     type: int
-    default: 180
+    default: 900
 author: Kindling
 """
 
@@ -76,7 +76,7 @@ def main() -> None:
                 "options": _WORKLOAD,
             },
             **ARGUMENTS,
-            "timeout": {"type": "int", "default": 180},
+            "timeout": {"type": "int", "default": 900},
         },
         supports_check_mode=True,
     )

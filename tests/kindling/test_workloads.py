@@ -94,13 +94,18 @@ class FakeKubectl(Kubectl):
         return self.run(*args).stdout
 
 
+OF_WEB = {
+    "name": "web-1",
+    "creationTimestamp": "2026-01-01T00:00:00Z",
+    "labels": {"pod-template-hash": "5d9c"},
+    "ownerReferences": [{"kind": "ReplicaSet", "name": "web-5d9c", "controller": True}],
+}
+
+
 def pod(reason: str, message: str = "because", kind: str = "containerStatuses") -> dict[str, Any]:
     waiting = {"reason": reason, "message": message}
     status = {"containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}]}
-    return {
-        "metadata": {"name": "web-1"},
-        "status": {**status, kind: [{"state": {"waiting": waiting}}]},
-    }
+    return {"metadata": OF_WEB, "status": {**status, kind: [{"state": {"waiting": waiting}}]}}
 
 
 @pytest.fixture
@@ -123,7 +128,7 @@ def test_a_wait_ends_at_its_bound_with_the_last_state_and_the_pods_reason() -> N
 
 
 UNSCHEDULABLE = {
-    "metadata": {"name": "web-1"},
+    "metadata": OF_WEB,
     "status": {
         "conditions": [
             {
@@ -236,6 +241,36 @@ def test_a_wait_for_an_image_that_cannot_come_ends_at_once(
     with pytest.raises(KindlingError, match="waiting cannot help"):
         workloads.wait(FakeKubectl(answer), [WEB], timeout=600)
     assert clock[0] < 30
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "debug", "ownerReferences": []},
+        {
+            "name": "web-2",
+            "creationTimestamp": "2025-12-31T00:00:00Z",
+            "labels": {"pod-template-hash": "77aa"},
+        },
+        {
+            "name": "web-api-1",
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-api-5d9c", "controller": True}],
+        },
+    ],
+    ids=["of nobody", "of an earlier revision", "of another workload"],
+)
+def test_a_wait_is_not_ended_by_pods_that_are_not_what_it_waits_for(
+    clock: list[float], other: dict[str, Any]
+) -> None:
+    theirs = {**pod("InvalidImageName"), "metadata": {**OF_WEB, **other}}
+
+    def answer(kind: str) -> list[dict[str, Any]]:
+        if kind == "pods":
+            return [theirs, {"metadata": OF_WEB, "status": {}}]
+        ready = 2 if clock[0] > 100 else 0
+        return [deployment(replicas=2, updatedReplicas=2, readyReplicas=ready)]
+
+    assert workloads.wait(FakeKubectl(answer), [WEB], timeout=600)[str(WEB)] >= 100
 
 
 def test_all_are_waited_for_at_once_and_each_gets_its_time() -> None:
