@@ -61,6 +61,8 @@ NETWORK = Policy(
         r"failed to establish a new connection", r"(could not|unable to) connect",
         r"retrying \(retry", r"error sending request", r"incompleteread", r"incomplete ?download",
         r"non-properly terminated", r"remote end closed", r"mirror sync in progress",
+        # Of apt and dpkg, which a machine that has just booted runs by itself.
+        r"could not get lock", r"unable to (lock|acquire)",
         r"too ?many ?requests", r"http error (429|5\d\d)", r"\be(429|5\d\d)\b",
         r"\b(429|50[0234])\s+(too many|internal server|bad gateway|service unav|gateway time)",
     ),

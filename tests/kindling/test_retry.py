@@ -45,6 +45,10 @@ NETWORK = [
     "E: Failed to fetch http://deb.example/dists/trixie/Packages  File has unexpected size (9 != "
     "8). Mirror sync in progress? [IP: 10.0.0.5 80]",
     "Could not connect to deb.example:80 (10.0.0.5), connection timed out",
+    "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 811 (apt-get)\n"
+    "E: Unable to lock directory /var/lib/apt/lists/",
+    "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process "
+    "using it?",
     "npm error code ECONNRESET\nnpm error network aborted",
     "npm error code EAI_AGAIN\nnpm error syscall getaddrinfo",
     "npm error code E503\nnpm error 503 Service Unavailable - GET https://npm.example/react",
@@ -77,6 +81,8 @@ NEVER = [
     "pull access denied for a, repository does not exist or may require 'docker login'",
     'Head "https://registry.example/v2/a/manifests/1": unauthorized: authentication required',
     "write /var/lib/docker/tmp/a: no space left on device",
+    "E: Could not open lock file /var/lib/apt/lists/lock - open (13: Permission denied)\n"
+    "E: Unable to lock directory /var/lib/apt/lists/",
     "main.go:7:2: undefined: timeout",
 ]  # fmt: skip
 # As kubectl and helm print what the API server of Kubernetes 1.36, or the way to it, says.
