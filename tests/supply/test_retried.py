@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from kindling.errors import KindlingError
 from kindling.supply import containers, debian, golang, modes, nodejs, tools
 from kindling.supply.containers import Engine, Image
 from kindling.supply.store import Step
-from kindling.supply.versions import Pinned, Versions
+from kindling.supply.versions import Pinned, Versions, load
 
 AWAY = 'Get "https://proxy.example/x": dial tcp 10.0.0.5:443: i/o timeout'
 GONE = "reading https://proxy.example/x.mod: 404 Not Found"
@@ -147,7 +148,7 @@ class Registry(Loopback):
 
 
 def versions(host: str) -> Versions:
-    return Versions("v1.36.4", {}, {}, "", (), {"a": Pinned(f"{host}/a:1", "")}, {})
+    return replace(load(), images={"a": Pinned(f"{host}/a:1", "")})
 
 
 @pytest.mark.parametrize("wanted", ["mirror", "registry", "auto"])
