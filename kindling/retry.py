@@ -70,7 +70,8 @@ NETWORK = Policy(
         *_FULL, *_DISTRUST,
         r"\b(401|403|404|407|410)[:\s]+(unauthorized|forbidden|not found|proxy auth|gone)",
         r"http error (401|403|404|407|410)", r"\be(401|403|404)\b",
-        r"unauthorized", r"\bdenied\b", r"authentication required", r"manifest unknown",
+        # But for apt's warning that it downloads as root.
+        r"unauthorized", r"(?<!run \(13: permission )\bdenied\b", r"authentication required", r"manifest unknown",
         r"hash(es)?( sum)? mismatch", r"not match the hashes", r"checksum mismatch", r"eintegrity",
         r"security error", r"no_pubkey", r"badsig", r"expkeysig", r"is not signed",
         r"invalid signature",

