@@ -32,6 +32,8 @@ _NODE_PORTS = {
 }
 _PORT_TRIES = 50
 _CONTROL_PLANE = "✓ Starting control-plane"
+# A leader that cannot renew its lease for ten seconds exits, and there is no other to take over.
+_NO_ELECTION = {"leader-elect": "false"}
 # kubeadm's own bounds are those of a quiet machine: one to five minutes. On one core beside other
 # work they end what would come.
 _KUBEADM_TIMEOUTS = {
@@ -128,7 +130,7 @@ def kind_config(
     registry_hosts: Path | None = None,
     autoscaler_period: str = "",
 ) -> str:
-    """Kind's configuration as YAML; patches for longer waits, and for traits of the machine.
+    """Kind's configuration as YAML; patches for slow machines, and for traits of this one.
 
     ``registry_hosts`` is a folder that tells containerd where to pull from; see ``write_mirror``.
     ``autoscaler_period`` is the time between two looks of a HorizontalPodAutoscaler at its metrics;
@@ -152,10 +154,17 @@ def kind_config(
         # What a plugin registers shows with the node's next status: in two seconds, not ten.
         kubelet["nodeStatusUpdateFrequency"] = "2s"
     patches = [kubelet] if len(kubelet) > 2 else []
+    controllers = {**_NO_ELECTION}
     if autoscaler_period:
-        # Without an apiVersion kind adds the flag to its own, whatever kubeadm's version.
-        flags = {"horizontal-pod-autoscaler-sync-period": autoscaler_period}
-        patches.append({"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": flags}})
+        controllers["horizontal-pod-autoscaler-sync-period"] = autoscaler_period
+    patches.append(
+        {
+            # Without an apiVersion kind adds the flags to its own, whatever kubeadm's version.
+            "kind": "ClusterConfiguration",
+            "controllerManager": {"extraArgs": controllers},
+            "scheduler": {"extraArgs": _NO_ELECTION},
+        }
+    )
     for kind in ("InitConfiguration", "JoinConfiguration"):
         patches.append(
             {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": kind, "timeouts": _KUBEADM_TIMEOUTS}

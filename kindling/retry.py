@@ -71,7 +71,8 @@ NETWORK = Policy(
         r"\b(401|403|404|407|410)[:\s]+(unauthorized|forbidden|not found|proxy auth|gone)",
         r"http error (401|403|404|407|410)", r"\be(401|403|404)\b",
         # But for apt's warning that it downloads as root.
-        r"unauthorized", r"(?<!run \(13: permission )\bdenied\b", r"authentication required", r"manifest unknown",
+        r"(?<!run \(13: permission )\bdenied\b",
+        r"unauthorized", r"authentication required", r"manifest unknown",
         r"hash(es)?( sum)? mismatch", r"not match the hashes", r"checksum mismatch", r"eintegrity",
         r"security error", r"no_pubkey", r"badsig", r"expkeysig", r"is not signed",
         r"invalid signature",
@@ -84,8 +85,8 @@ API = Policy(
     _any_of(
         *_NO_CONNECTION,
         r"was refused - did you specify", r"unable to connect to the server", r"no answer in \d",
-        r"does not answer",
-        r"cluster unreachable", r"tls handshake", r"etcdserver:", r"leader changed",
+        r"does not answer", r"cluster unreachable",
+        r"tls handshake", r"etcdserver:", r"leader changed",
         r"too ?many ?requests", r"storage is \(re\)initializing", r"please try again",
         r"unable to handle the request", r"in the time allotted", r"internal error occurred",
         r"prevented the request from succeeding", r"failed calling webhook",

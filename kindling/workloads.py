@@ -146,7 +146,7 @@ def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, 
 
 def _answer(url: str) -> str:
     try:
-        with web.without_proxy().open(url, timeout=2) as answer:
+        with web.without_proxy().open(url, timeout=5) as answer:
             return "" if answer.status == 200 else f"answers {answer.status}"
     except urllib.error.HTTPError as error:
         return f"answers {error.code}"

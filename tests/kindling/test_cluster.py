@@ -31,11 +31,13 @@ def config(**traits: Any) -> dict[str, Any]:
     return loaded
 
 
-def test_a_machine_without_traits_gets_longer_waits_and_no_other_patch() -> None:
+def test_a_machine_without_traits_gets_what_a_slow_one_needs_and_no_other_patch() -> None:
     plain = config()
-    patches = [yaml.safe_load(patch) for patch in plain["kubeadmConfigPatches"]]
-    assert [patch["kind"] for patch in patches] == ["InitConfiguration", "JoinConfiguration"]
-    for patch in patches:
+    flags, *waits = [yaml.safe_load(patch) for patch in plain["kubeadmConfigPatches"]]
+    alone = {"extraArgs": {"leader-elect": "false"}}
+    assert flags == {"kind": "ClusterConfiguration", "controllerManager": alone, "scheduler": alone}
+    assert [patch["kind"] for patch in waits] == ["InitConfiguration", "JoinConfiguration"]
+    for patch in waits:
         # Another version of kubeadm's would not know the key.
         assert patch["apiVersion"] == "kubeadm.k8s.io/v1beta4"
         assert patch["timeouts"]["kubeletHealthCheck"] == "15m0s"
@@ -70,10 +72,7 @@ def test_only_a_period_that_is_asked_for_becomes_a_flag_of_the_autoscaler() -> N
         yaml.safe_load, config(cgroup_v1=True, autoscaler_period="5s")["kubeadmConfigPatches"]
     )
     assert kubelet["kind"] == "KubeletConfiguration"
-    assert controllers == {
-        "kind": "ClusterConfiguration",
-        "controllerManager": {"extraArgs": {flag: "5s"}},
-    }
+    assert controllers["controllerManager"]["extraArgs"][flag] == "5s"
     assert flag not in str(config(cgroup_v1=True))
 
 
