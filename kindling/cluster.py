@@ -292,7 +292,8 @@ def wait_for_kind(name: str, pid: int, until: Callable[[], bool], seconds: float
         if ended or time.monotonic() > deadline:
             how = "failed" if ended else f"did not get there in {seconds:g} s"
             raise KindlingError(
-                f"kind create cluster {how}:\n  {_words_of_kind(name)}", next_step="nox -s doctor"
+                f"kind create cluster {how}:\n  {_words_of_kind(name)}",
+                next_step="nox -s doctor, then nox -s cluster-up",
             )
         time.sleep(0.2)
 

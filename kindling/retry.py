@@ -19,6 +19,9 @@ from kindling.errors import KindlingError
 
 T = TypeVar("T")
 _STEP = "pause before a retry"
+# What Kubernetes' programs note on their way, such as an API of an add-on that does not answer,
+# is not why they failed.
+_KLOG = re.compile(r"\b[EWI]\d{4} \d\d:\d\d:\d\d\.\d+ .*")
 
 
 class ExhaustedError(KindlingError):
@@ -35,6 +38,7 @@ class Policy:
 
     def covers(self, text: str) -> bool:
         """Whether a failure with this ``text`` may pass by itself."""
+        text = _KLOG.sub("", text)
         return bool(self.transient.search(text)) and not self.permanent.search(text)
 
 
@@ -95,7 +99,8 @@ API = Policy(
         r"stale groupversion", r"rbac: .* not found",
     ),
     _any_of(
-        *_FULL, *_DISTRUST, r"unauthorized", r"must be logged in", r"http error (401|403|404|407)"
+        *_FULL, *_DISTRUST, r"unauthorized", r"must be logged in", r"already exists",
+        r"http error (401|403|404|407)",
     ),
     pauses=(1, 2, 5, 10, 20, 30, 30, 30, 30, 30, 30, 30),
 )  # fmt: skip

@@ -127,7 +127,13 @@ API = [
     "error: unable to retrieve the complete list of server APIs: metrics.k8s.io/v1beta1: stale "
     "GroupVersion discovery: metrics.k8s.io/v1beta1",
 ]
+NOTED = (
+    "E1129 10:59:59.123456    4711 memcache.go:287] couldn't get resource list for "
+    "metrics.k8s.io/v1beta1: the server is currently unable to handle the request\n"
+)
 NEVER_BY_API = [
+    "`kubectl get` failed: " + NOTED + 'Error from server (NotFound): secrets "a" not found',
+    "Error: INSTALLATION FAILED: rendered manifests contain a resource that already exists",
     "error: You must be logged in to the server (Unauthorized)",
     "Unable to connect to the server: tls: failed to verify certificate: x509: certificate has "
     "expired or is not yet valid",
