@@ -20,6 +20,7 @@ from kindling.processes import carrying, parent_of
 
 VARIABLE = "KINDLING_RUN_ID"
 _PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,15 @@ class Run:
 
 
 @contextlib.contextmanager
-def hold(command: str, file: Path | None = None) -> Iterator[Run]:
+def hold(command: str, file: Path | None = None, *, wait_seconds: float = 0) -> Iterator[Run]:
     """Hold the lock while the block runs.
 
     What a killed run left is ended first, the run itself included where only nox was killed.
-    Raises KindlingError, and touches nothing, while another run is alive.
+    Raises KindlingError, and touches nothing, while another run is alive, once ``wait_seconds``
+    are over.
     """
     file = file or paths.state_root() / "run.lock"
-    with _acquire(file) as lock:
+    with _acquire(file, time.monotonic() + wait_seconds) as lock:
         earlier = _read(file)
         if earlier is not None:
             ended = end_processes(earlier.id)
@@ -68,14 +70,17 @@ def remove(file: Path | None = None) -> None:
     (file or paths.state_root() / "run.lock").unlink()
 
 
-def _acquire(file: Path) -> TextIO:
+def _acquire(file: Path, deadline: float) -> TextIO:
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = file.open("a+")
         holder = _read(file)
         if not _locked(lock) and not (holder and holder.abandoned and _end(holder, lock)):
             lock.close()
-            raise _busy(holder)
+            if time.monotonic() >= deadline:
+                raise _busy(holder)
+            time.sleep(_LOOK_SECONDS)
+            continue
         # A run that ended in between may have removed the file, and another may hold a new one.
         if file.exists() and os.path.samestat(os.fstat(lock.fileno()), file.stat()):
             return lock

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from kindling import doctor, engine, lock, paths, settings, summary
+from kindling import doctor, engine, lock, paths, settings, summary, training_ahead
 from kindling.errors import KindlingError
 from kindling.settings import Settings
 
@@ -80,7 +80,10 @@ def _run(arguments: argparse.Namespace) -> int:
         overrides["engine_purge"] = True
     if arguments.playbook == "up":
         _refuse_hopeless(chosen)
-    with lock.hold(f"cluster-{arguments.playbook}") as run:
+    with lock.hold(f"cluster-{arguments.playbook}") as run, contextlib.ExitStack() as beside:
+        if arguments.playbook == "up" and not arguments.check:
+            env = environment(run.id, _events_file())
+            beside.enter_context(training_ahead.beside(chosen, env))
         code = _playbook(arguments, overrides, run.id)
         if code == 0 and arguments.playbook == "up" and not arguments.check:
             print(summary.render(chosen, _timings(), time.monotonic() - began))
@@ -101,7 +104,7 @@ def _refuse_hopeless(chosen: Settings) -> None:
 def _playbook(arguments: argparse.Namespace, overrides: dict[str, object], run_id: str) -> int:
     cache = paths.cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
-    events = paths.state_root() / "events.jsonl"
+    events = _events_file()
     events.unlink(missing_ok=True)
     command = [
         str(Path(sys.executable).parent / "ansible-playbook"),
@@ -151,6 +154,10 @@ def environment(run_id: str, events: Path) -> dict[str, str]:
     }
 
 
+def _events_file() -> Path:
+    return paths.state_root() / "events.jsonl"
+
+
 def _timings_file() -> Path:
     return paths.cache_dir() / "timings.json"
 
@@ -162,11 +169,10 @@ def _timings() -> dict[str, object]:
 
 def _clean_up() -> None:
     """Remove what is neither a cluster's nor a cache; the lock is held until it is gone."""
-    root = paths.state_root()
-    (root / "events.jsonl").unlink(missing_ok=True)
+    _events_file().unlink(missing_ok=True)
     lock.remove()
     with contextlib.suppress(OSError):
-        root.rmdir()
+        paths.state_root().rmdir()
 
 
 def _remove_caches() -> None:

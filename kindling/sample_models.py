@@ -19,6 +19,7 @@ from kindling.registry_access import RegistryAccess, access
 
 # MLflow's client, in a cluster that has just started: two minutes of retries, each as patient.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
+_LONGEST_TRAINING_SECONDS = 1800
 
 
 def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[str]:
@@ -55,13 +56,11 @@ def ensure(cluster_name: str, models: Sequence[str], *, check: bool) -> list[str
         return lacking
     with progress.step("Python environment of the pipeline"):
         python = environments.ensure("models")
-    title = f"train and register {', '.join(lacking)}"
-    with progress.step(title):
-        _make(title, python, cluster_name, lacking)
+    _make(python, cluster_name, lacking)
     return lacking
 
 
-def _make(title: str, python: Path, cluster_name: str, models: Sequence[str]) -> None:
+def _make(python: Path, cluster_name: str, models: Sequence[str]) -> None:
     child = subprocess.Popen(
         [python, "-m", "kindling.sample_models", cluster_name, *models],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -71,7 +70,6 @@ def _make(title: str, python: Path, cluster_name: str, models: Sequence[str]) ->
     with child:
         for line in child.stdout or ():
             said.append(line.rstrip())
-            progress.emit(title, "update", line.strip())
     if child.returncode:
         raise KindlingError(
             f"the sample models could not be made:\n  {_last(said)}", next_step="nox -s train"
@@ -83,7 +81,9 @@ def main(argv: Sequence[str]) -> int:
     from kindling import train
 
     cluster_name, *models = argv
-    if code := train.main([f"--set=cluster_name={cluster_name}", *models]):
+    # What trains already is as a rule this run's own, see ``training_ahead``.
+    wait = f"--wait={_LONGEST_TRAINING_SECONDS}"
+    if code := train.main([f"--set=cluster_name={cluster_name}", wait, *models]):
         return code
     access(cluster_name).export()
     registry = connect()

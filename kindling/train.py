@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from kindling import paths, settings
+from kindling import lock, paths, progress, settings
 from kindling.errors import KindlingError
 from kindling.model_registry import CHAMPION
 from kindling.table import console, table
@@ -73,6 +73,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="the checkout to train in",
     )
     parser.add_argument("--no-register", action="store_true", help="end after the evaluation")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="for another training of this checkout to end",
+    )
     settings.add_arguments(parser)
     return parser.parse_args(argv)
 
@@ -83,11 +90,16 @@ def _run(options: argparse.Namespace) -> int:
     registry = None if options.no_register else _registry(options)
     view = View(sys.stdout)
     try:
-        trained = [_trained(model, root) for model in models if _reproduce(model, root, view)]
-        if registry is not None:
-            # Only now, because no stage is to depend on a registry.
-            registry.export()
-            trained = list(filter(None, [_register(model, root, view) for model in trained]))
+        with contextlib.ExitStack() as held:
+            with progress.step(f"train {', '.join(models)}"):
+                held.enter_context(_alone(root, options.wait))
+                trained = [_trained(name, root) for name in models if _reproduce(name, root, view)]
+            if registry is not None and trained:
+                # Only now, because no stage is to depend on a registry.
+                registry.export()
+                with progress.step(f"register {', '.join(model.name for model in trained)}"):
+                    registered = [_register(model, root, view) for model in trained]
+                trained = list(filter(None, registered))
     finally:
         view.close()
     if trained:
@@ -133,6 +145,12 @@ def _python(root: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _alone(root: Path, wait_seconds: float) -> contextlib.AbstractContextManager[lock.Run]:
+    """No other training of this checkout: both would write the same files."""
+    file = root / ".dvc" / "tmp" / "train.lock"
+    return lock.hold("a training of this checkout", file, wait_seconds=wait_seconds)
 
 
 def _trained(model: str, root: Path) -> Trained:

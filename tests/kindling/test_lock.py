@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TextIO
@@ -40,6 +41,22 @@ def test_a_second_run_is_refused_with_the_name_of_the_first(tmp_path: Path) -> N
         ):
             pass
         assert file.read_text() == before
+
+
+def test_a_patient_run_waits_for_the_first_and_then_gives_up(tmp_path: Path) -> None:
+    file = tmp_path / "run.lock"
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with (
+            pytest.raises(KindlingError, match="another run is under way"),
+            lock.hold("cluster-up", file, wait_seconds=0.5),
+        ):
+            pass
+        ends = threading.Timer(0.5, held.close)
+        ends.start()
+        with lock.hold("cluster-up", file, wait_seconds=30):
+            assert held.closed
+        ends.join()
 
 
 def test_what_a_killed_run_left_is_ended_and_nothing_else(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from kindling import cluster as clusters
-from kindling import doctor, lock, run
+from kindling import doctor, lock, run, training_ahead
 from kindling.doctor import Check
 
 
@@ -20,6 +21,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise AssertionError("a playbook was started")
 
     monkeypatch.setattr(run, "_playbook", never)
+    monkeypatch.setattr(training_ahead, "beside", lambda *_: contextlib.nullcontext())
     return tmp_path
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -179,6 +180,28 @@ def test_without_a_cluster_nothing_is_trained(
         "  next: nox -s cluster-up, or without a cluster: nox -s train -- --no-register",
     ]
     assert not (root / "pipeline" / "build").exists()
+
+
+def test_a_second_training_of_a_checkout_is_refused_or_waits(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "slow").touch()
+    words = ["-m", "kindling.train", "--root", str(root), "good", "--no-register"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    first = subprocess.Popen(
+        [sys.executable, *words], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_until((root / "started").exists)
+    assert train.main(["--root", str(root), "good", "--no-register"]) == 1
+    said = lines(capsys)
+    expected = rf"error: a training of this checkout is already running \(pid {first.pid}, .*\)"
+    assert re.fullmatch(expected, said[0])
+    assert said[1:] == ["  next: wait for it to end, or end it, and try again"]
+    (root / "slow").unlink()
+    threading.Timer(1, first.terminate).start()
+    assert train.main(["--root", str(root), "good", "--no-register", "--wait=60"]) == 0
+    assert first.poll() is not None
+    first.communicate(timeout=20)
 
 
 @pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
