@@ -18,6 +18,7 @@ import yaml
 
 from kindling import engine as engines
 from kindling import paths, retry
+from kindling.api import Api, ApiError
 from kindling.errors import KindlingError
 from kindling.processes import alive
 from kindling.supply.containers import Engine
@@ -341,18 +342,19 @@ def start(engine: Engine, found: Sequence[Node]) -> None:
         engine.run("start", name)
 
 
-def wait_for_api(kubectl: Any, seconds: float = 600) -> None:
+def wait_for_api(api: Api, seconds: float = 600) -> None:
     """Wait until the API server says it is ready. Raises KindlingError at the bound."""
     deadline = time.monotonic() + seconds
     while True:
-        done = kubectl.run("get", "--raw=/readyz", timeout=10)
-        if done.returncode == 0:
+        try:
+            api.read("/readyz", timeout=10)
             return
-        if time.monotonic() > deadline:
-            raise KindlingError(
-                f"the API server was not ready after {seconds:g} s: {done.stderr.strip()[-300:]}",
-                next_step="nox -s cluster-down, then nox -s cluster-up",
-            )
+        except ApiError as error:
+            if time.monotonic() > deadline:
+                raise KindlingError(
+                    f"not ready after {seconds:g} s: {error.message[-300:]}",
+                    next_step="nox -s cluster-down, then nox -s cluster-up",
+                ) from None
         time.sleep(0.5)
 
 

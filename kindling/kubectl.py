@@ -6,11 +6,12 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from kindling import retry
+from kindling.api import Api
 from kindling.errors import KindlingError
 
 # What an Ansible module takes that talks to a cluster.
@@ -38,6 +39,11 @@ class Kubectl:
         """The patient one that a module's ``ARGUMENTS`` describe."""
         binary, kubeconfig = Path(params["kubectl_binary"]), Path(params["kubeconfig"])
         return cls(binary, kubeconfig, str(params["context"]), patient=True)
+
+    @cached_property
+    def api(self) -> Api:
+        """The same cluster's API server, for reading without a process."""
+        return Api.of(self.kubeconfig, self.context)
 
     def command(self, *args: str) -> list[str]:
         """The words of ``kubectl ARGS`` for this cluster."""

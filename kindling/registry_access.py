@@ -56,10 +56,11 @@ def admin_password(cluster_name: str, service: str) -> str:
 
     Raises KindlingError when there is no such cluster, or it does not run the service.
     """
-    secrets = cluster_setup.kubectl(cluster.known(cluster_name)).items(
-        "secrets", "--all-namespaces", f"--field-selector=metadata.name={service}",
-        "--selector=app.kubernetes.io/part-of=kindling",
-    )  # fmt: skip
+    secrets = cluster_setup.kubectl(cluster.known(cluster_name)).api.items(
+        "/api/v1/secrets",
+        fieldSelector=f"metadata.name={service}",
+        labelSelector="app.kubernetes.io/part-of=kindling",
+    )
     if not secrets:
         raise KindlingError(
             f"the cluster {cluster_name} has no {SERVICES[service]}", next_step="nox -s status"

@@ -12,15 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from kindling import progress, web
+from kindling.api import ApiError
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
-# A question costs a tenth of a core's second, which what is waited for needs itself.
 _POLL_SECONDS = 0.8
 # Pods are looked at in every n-th poll only: it costs as much as the poll itself.
 _LOOK_AT_PODS = 8
 # A kubelet whose watch lags may miss for a while what is there already.
 _NOT_FOUND_SECONDS = 120.0
+_LISTS = {
+    "Deployment": "/apis/apps/v1/deployments",
+    "StatefulSet": "/apis/apps/v1/statefulsets",
+    "DaemonSet": "/apis/apps/v1/daemonsets",
+    "APIService": "/apis/apiregistration.k8s.io/v1/apiservices",
+    "Node": "/api/v1/nodes",
+}
 _GPU, _GPU_LABEL = "nvidia.com/gpu", "kindling.dev/gpu-count"
 _HOPELESS = ("ErrImageNeverPull", "InvalidImageName")
 # Under the same reason a kubelet that has just joined says "failed to sync secret cache", and tries
@@ -124,13 +131,14 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
 
 
 def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, str]:
-    kinds = sorted({w.kind.lower() + "s" for w in workloads if w.kind != "URL"})
-    done = kubectl.run("get", ",".join(kinds), "--all-namespaces", "--output=json", timeout=20)
-    if done.returncode:
-        return dict.fromkeys(workloads, f"the API server says: {done.stderr.strip()[-200:]}")
-    items = json.loads(done.stdout)["items"]
+    kinds = sorted({w.kind for w in workloads} & _LISTS.keys())
+    try:
+        listed = {kind: kubectl.api.items(_LISTS[kind]) for kind in kinds}
+    except ApiError as error:
+        return dict.fromkeys(workloads, error.message)
     live = {
-        (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item
+        (kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]): item
+        for kind, items in listed.items()
         for item in items
     }
     states = {
@@ -138,7 +146,7 @@ def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, 
         for w in workloads
     }
     for every in [w for w in workloads if w == Workload("Node", "*")]:
-        nodes = {item["metadata"]["name"]: item for item in items if item["kind"] == "Node"}
+        nodes = {item["metadata"]["name"]: item for item in listed["Node"]}
         lacks = {name: _node_state(node) for name, node in nodes.items()}
         states[every] = "; ".join(f"{name} {why}" for name, why in lacks.items() if why)
     return {workload: words for workload, words in states.items() if words}

@@ -21,8 +21,12 @@ class Cluster:
     def __init__(self) -> None:
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
 
-    def items(self, kind: str, *_: str) -> list[dict[str, Any]]:
-        assert kind == "secrets"
+    @property
+    def api(self) -> Cluster:
+        return self
+
+    def items(self, path: str, **selectors: str) -> list[dict[str, Any]]:
+        assert (path, selectors) == ("/api/v1/secrets", {"fieldSelector": "type=Opaque"})
         return [
             {"metadata": {"namespace": where, "name": name}, "data": data}
             for (where, name), data in self.secrets.items()

@@ -4,45 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import gzip
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pyhelm3.errors import Error
 
 from kindling import helm
+from kindling.api import Api, ApiError
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
 
+class FakeApi(Api):
+    """Has Secrets as Helm stores them, and objects of the kinds A, in namespaces, and B."""
+
+    def __init__(self, secrets: Sequence[dict[str, Any]], objects: Sequence[str]) -> None:
+        self.secrets, self.objects = secrets, objects
+
+    def metadata(self, path: str, **selectors: str) -> list[dict[str, Any]]:
+        if path == "/api/v1/secrets":
+            assert selectors == {"labelSelector": "owner=helm"}
+            return [one["metadata"] for one in self.secrets]
+        assert path.startswith("/apis/test/v1/")
+        named = [one.split("/") for one in self.objects]
+        return [
+            {"namespace": namespace, "name": name}
+            for kind, namespace, name in named
+            if kind == path.rpartition("/")[2]
+        ]
+
+    def get(self, path: str, *, timeout: float = 20) -> Any:
+        if path == "/apis/test/v1":
+            resources = (("A", "as", True), ("A", "as/status", True), ("B", "bs", False))
+            return {
+                "resources": [
+                    {"kind": kind, "name": name, "namespaced": namespaced}
+                    for kind, name, namespaced in resources
+                ]
+            }
+        if not path.startswith("/api/v1/"):
+            raise ApiError("says: not found (404)", 404)
+        namespace, _, name = path.removeprefix("/api/v1/namespaces/").split("/")
+        (found,) = [
+            one
+            for one in self.secrets
+            if (one["metadata"]["namespace"], one["metadata"]["name"]) == (namespace, name)
+        ]
+        return found
+
+
 class FakeKubectl(Kubectl):
-    """Answers with Secrets as Helm stores them, and notes what it was told to do."""
+    """Reads from a fake API server, and notes what it was told to do."""
 
-    def __init__(self, secrets: list[dict[str, Any]], objects: Sequence[str] = ()) -> None:
+    def __init__(self, secrets: Sequence[dict[str, Any]], objects: Sequence[str] = ()) -> None:
         super().__init__(Path("kubectl"), Path("kubeconfig"), "context")
-        object.__setattr__(self, "secrets", secrets)
-        object.__setattr__(self, "objects", objects)
+        object.__setattr__(self, "api", FakeApi(secrets, objects))
         object.__setattr__(self, "calls", [])
-
-    def items(self, kind: str, *args: str) -> list[dict[str, Any]]:
-        return list(self.secrets)  # type: ignore[attr-defined]
-
-    def run(
-        self, *args: str, stdin: str | None = None, timeout: float = 60
-    ) -> subprocess.CompletedProcess[str]:
-        (told,) = [arg.partition("=")[2] for arg in args if arg.startswith("--namespace=")]
-        there = ""
-        for one in yaml.safe_load_all(stdin or ""):
-            if one["metadata"].get("namespace", told) != told:
-                return subprocess.CompletedProcess(args, 1, "", "the namespace does not match")
-            name = f"{one['kind']}/{one['metadata']['name']}"
-            there += f"{name}\n" if name in self.objects else ""  # type: ignore[attr-defined]
-        return subprocess.CompletedProcess(args, 0, there, "")
 
     def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
         self.calls.append(args)  # type: ignore[attr-defined]
@@ -60,10 +82,12 @@ def secret(
         "manifest": manifest,
     }
     packed = base64.b64encode(gzip.compress(json.dumps(content).encode()))
+    labels = {"name": release.name, "status": status, "owner": "helm", "version": str(number)}
     return {
         "metadata": {
+            "name": f"sh.helm.release.v1.{release.name}.v{number}",
             "namespace": release.namespace,
-            "labels": {"name": release.name, "status": status, "owner": "helm"},
+            "labels": labels,
         },
         "data": {"release": base64.b64encode(packed).decode()},
     }
@@ -99,7 +123,7 @@ def test_other_values_and_another_file_of_the_chart_are_changes(release: helm.Re
     other = helm.Release("web", "shop", release.chart, {"replicas": 2})
     assert only(other, live).changed
     (release.chart / "templates" / "a.yaml").write_text("kind: B\n")
-    assert only(release, live).changed
+    assert only(dataclasses.replace(release), live).changed
 
 
 def test_a_manual_upgrade_or_rollback_is_a_change(release: helm.Release) -> None:
@@ -108,19 +132,44 @@ def test_a_manual_upgrade_or_rollback_is_a_change(release: helm.Release) -> None
     assert only(release, mine, theirs).changed
 
 
-def test_a_release_that_lacks_an_object_is_a_change(release: helm.Release) -> None:
-    # Some belong into a namespace of others, as what lets them ask the API server.
-    manifest = """
-kind: A
-metadata: {name: x}
+# Some belong into a namespace of others, as what lets them ask the API server, and some in none.
+MANIFEST = """
+{apiVersion: test/v1, kind: A, metadata: {name: x}}
 ---
-kind: B
-metadata: {name: x, namespace: kube-system}
+# nothing
+---
+{apiVersion: test/v1, kind: A, metadata: {name: y, namespace: kube-system}}
+---
+{apiVersion: test/v1, kind: B, metadata: {name: z}}
 """
+OBJECTS = ("as/shop/x", "as/kube-system/y", "bs//z")
+
+
+def test_a_release_that_has_all_its_objects_is_unchanged(release: helm.Release) -> None:
+    live = secret(release, 1, "deployed", release.description, MANIFEST)
+    (plan,) = helm.plan(FakeKubectl([live], OBJECTS), [release])
+    assert not plan.changed
+
+
+@pytest.mark.parametrize("lost", OBJECTS)
+@pytest.mark.parametrize("other", ["as/office/x", "bs//x"])
+def test_a_release_that_lacks_an_object_is_a_change(
+    release: helm.Release, lost: str, other: str
+) -> None:
+    live = secret(release, 1, "deployed", release.description, MANIFEST)
+    there = [*(one for one in OBJECTS if one != lost), other]
+    (plan,) = helm.plan(FakeKubectl([live], there), [release])
+    assert plan.changed
+
+
+@pytest.mark.parametrize("what", ["apiVersion: test/v1, kind: C", "apiVersion: gone/v1, kind: A"])
+def test_a_kind_that_the_cluster_does_not_know_is_a_lost_object(
+    release: helm.Release, what: str
+) -> None:
+    manifest = f"{{{what}, metadata: {{name: x}}}}"
     live = secret(release, 1, "deployed", release.description, manifest)
-    for objects, changed in ((["A/x", "B/x"], False), (["A/x"], True), (["B/x"], True)):
-        (plan,) = helm.plan(FakeKubectl([live], objects), [release])
-        assert plan.changed is changed
+    (plan,) = helm.plan(FakeKubectl([live], OBJECTS), [release])
+    assert plan.changed
 
 
 def test_the_newest_revision_counts_whatever_their_order(release: helm.Release) -> None:

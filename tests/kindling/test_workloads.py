@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kindling import workloads
+from kindling.api import Api
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.workloads import Workload, state
@@ -77,12 +78,23 @@ def test_a_node_is_ready_when_it_offers_the_gpus_that_it_promises() -> None:
     assert state(n, node(ready="False")) == "no network"
 
 
+class FakeApi(Api):
+    """Answers lists of items by kind."""
+
+    def __init__(self, answer: Callable[[str], list[dict[str, Any]]]) -> None:
+        self.answer = answer
+
+    def items(self, path: str, *, timeout: float = 20, **selectors: str) -> list[dict[str, Any]]:
+        return self.answer(path.rpartition("/")[2])
+
+
 class FakeKubectl(Kubectl):
     """Answers lists of items by kind."""
 
     def __init__(self, answer: Callable[[str], list[dict[str, Any]]]) -> None:
         super().__init__(Path("kubectl"), Path("kubeconfig"), "context")
         object.__setattr__(self, "answer", answer)
+        object.__setattr__(self, "api", FakeApi(answer))
 
     def run(
         self, *args: str, stdin: str | None = None, timeout: float = 60
@@ -278,11 +290,11 @@ def test_all_are_waited_for_at_once_and_each_gets_its_time() -> None:
 
     def answer(kind: str) -> list[dict[str, Any]]:
         nonlocal polls
-        if kind == "pods":
-            return []
+        if kind in ("pods", "nodes"):
+            return [node()] if kind == "nodes" else []
         polls += 1
         ready = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2 if polls > 1 else 0}
-        return [deployment(**ready), node()]
+        return [deployment(**ready)]
 
     times = workloads.wait(FakeKubectl(answer), [WEB, Workload("Node", "*")], timeout=60)
     assert times["Node *"] < times["Deployment shop/web"]

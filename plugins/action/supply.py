@@ -1,11 +1,10 @@
-#!/usr/bin/python
-"""Ansible module: images and tools, fetched or built."""
+"""Ansible action: images and tools, fetched or built."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: supply
+name: supply
 short_description: Make sure that the images and tools of a cluster are there
 description:
   - Chooses a supply, then fetches or builds what is missing. What is there already costs nothing.
@@ -94,50 +93,41 @@ notes:
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, ClassVar
 
-from ansible.module_utils.basic import AnsibleModule
-
+from kindling.action import Action
 from kindling.cluster import facts
 from kindling.engine import answers
 from kindling.engine_setup import prepare_builds
-from kindling.errors import KindlingError
 from kindling.supply.modes import MODES, Supplier, choose, unknown
 from kindling.supply.versions import load
 
 _NO_GRAFANA = "there is no image of Grafana: a read-only viewer shows the same dashboards"
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "mode": {"type": "str", "choices": list(MODES), "default": "auto"},
-            "mirror": {"type": "str", "default": ""},
-            "cluster": {"type": "str", "default": ""},
-            "versions_file": {"type": "path", "required": True},
-            "docker": {"type": "path", "required": True},
-            "host": {"type": "str", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
+class ActionModule(Action):
+    """The action."""
+
+    ARGUMENTS: ClassVar = {
+        "mode": {"type": "str", "choices": list(MODES), "default": "auto"},
+        "mirror": {"type": "str", "default": ""},
+        "cluster": {"type": "str", "default": ""},
+        "versions_file": {"type": "path", "required": True},
+        "docker": {"type": "path", "required": True},
+        "host": {"type": "str", "required": True},
+    }
+
+    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
         versions = load(Path(params["versions_file"]))
         running = (facts(params["cluster"]) or {}).get("supply", "")
         mode, why = choose(params["mode"], params["mirror"], versions, running)
-        if module.check_mode and not answers(Path(params["docker"]), params["host"]):
-            module.exit_json(changed=True, **asdict(unknown(mode, why, versions)))
-        supplier = Supplier(versions, Path(params["docker"]), params["host"], module.check_mode)
+        if check and not answers(Path(params["docker"]), params["host"]):
+            return {"changed": True, **asdict(unknown(mode, why, versions))}
+        supplier = Supplier(versions, Path(params["docker"]), params["host"], check)
         mirror = params["mirror"] if mode == "mirror" else ""
         supplied = supplier.supply(
             mode, why, mirror,
             before_build=lambda: prepare_builds(Path(params["docker"]), params["host"]),
         )  # fmt: skip
-    except KindlingError as error:
-        module.fail_json(msg=error.message, next_step=error.next_step)
-    notes = [] if "grafana" in supplied.images else [_NO_GRAFANA]
-    module.exit_json(changed=bool(supplied.made), notes=notes, **asdict(supplied))
-
-
-if __name__ == "__main__":
-    main()
+        notes = [] if "grafana" in supplied.images else [_NO_GRAFANA]
+        return {"changed": bool(supplied.made), "notes": notes, **asdict(supplied)}

@@ -1,11 +1,10 @@
-#!/usr/bin/python
-"""Ansible module: a container engine that can run kind's nodes."""
+"""Ansible action: a container engine that can run kind's nodes."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: container_engine
+name: container_engine
 short_description: Use the working container engine, or run one of our own
 description:
   - A Docker engine that answers is used as it is, after a privileged container has proven it.
@@ -56,36 +55,26 @@ owned:
   type: bool
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from typing import Any, ClassVar
 
+from kindling.action import Action
 from kindling.engine_setup import absent, present
-from kindling.errors import KindlingError
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "source": {
-                "type": "str",
-                "choices": ["auto", "distribution", "unpacked", "none"],
-                "default": "auto",
-            },
-            "purge": {"type": "bool", "default": False},
+class ActionModule(Action):
+    """The action."""
+
+    ARGUMENTS: ClassVar = {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "source": {
+            "type": "str",
+            "choices": ["auto", "distribution", "unpacked", "none"],
+            "default": "auto",
         },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
+        "purge": {"type": "bool", "default": False},
+    }
+
+    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
         if params["state"] == "present":
-            result = present(params["source"], check=module.check_mode)
-        else:
-            result = absent(purge=params["purge"], check=module.check_mode)
-    except KindlingError as error:
-        module.fail_json(msg=error.message, next_step=error.next_step)
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()
+            return present(params["source"], check=check)
+        return absent(purge=params["purge"], check=check)

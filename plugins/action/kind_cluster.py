@@ -1,11 +1,10 @@
-#!/usr/bin/python
-"""Ansible module: a kind cluster of ours."""
+"""Ansible action: a kind cluster of ours."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: kind_cluster
+name: kind_cluster
 short_description: Make, start or remove a kind cluster of ours
 description:
   - A cluster of the same name that Kindling did not make is never touched.
@@ -88,51 +87,43 @@ notes:
 """
 
 from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
+from typing import Any, ClassVar
 
 from kindling import cluster_setup
+from kindling.action import Action
 from kindling.engine import answers
-from kindling.errors import KindlingError
 from kindling.supply.containers import Engine
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "state": {
-                "type": "str",
-                "choices": ["present", "joined", "absent"],
-                "default": "present",
-            },
-            "name": {"type": "str", "required": True},
-            "docker": {"type": "path"},
-            "host": {"type": "str"},
-            "node_image": {"type": "str"},
-            "node_pools": {"type": "list", "elements": "dict", "default": []},
-            "ports": {"type": "dict", "default": {}},
-            "tools": {"type": "dict", "default": {}},
-            "images": {"type": "list", "elements": "str", "default": []},
-            "mirror": {"type": "str", "default": ""},
-            "autoscaler_period": {"type": "str", "default": ""},
-            "about": {"type": "dict", "default": {}},
-        },
-        required_if=[("state", "present", ("docker", "host", "node_image"))],
-        supports_check_mode=True,
-    )
-    try:
-        module.exit_json(**_run(module.params, check=module.check_mode))
-    except KindlingError as error:
-        module.fail_json(msg=error.message, next_step=error.next_step)
+class ActionModule(Action):
+    """The action."""
+
+    ARGUMENTS: ClassVar = {
+        "state": {"type": "str", "choices": ["present", "joined", "absent"], "default": "present"},
+        "name": {"type": "str", "required": True},
+        "docker": {"type": "path"},
+        "host": {"type": "str"},
+        "node_image": {"type": "str"},
+        "node_pools": {"type": "list", "elements": "dict", "default": []},
+        "ports": {"type": "dict", "default": {}},
+        "tools": {"type": "dict", "default": {}},
+        "images": {"type": "list", "elements": "str", "default": []},
+        "mirror": {"type": "str", "default": ""},
+        "autoscaler_period": {"type": "str", "default": ""},
+        "about": {"type": "dict", "default": {}},
+    }
+    REQUIRED_IF: ClassVar = (("state", "present", ("docker", "host", "node_image")),)
+
+    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        name = str(params["name"])
+        if params["state"] == "absent":
+            return cluster_setup.absent(name, check=check)
+        if params["state"] == "joined":
+            return cluster_setup.joined(name, check=check)
+        return _present(name, params, check=check)
 
 
-def _run(params: dict[str, object], *, check: bool) -> dict[str, object]:
-    name = str(params["name"])
-    if params["state"] == "absent":
-        return cluster_setup.absent(name, check=check)
-    if params["state"] == "joined":
-        return cluster_setup.joined(name, check=check)
+def _present(name: str, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
     engine = Engine(Path(str(params["docker"])), str(params["host"]))
     if check and not answers(engine.docker, engine.host):
         return {"changed": True, "facts": {}, "notes": []}
@@ -149,7 +140,3 @@ def _run(params: dict[str, object], *, check: bool) -> dict[str, object]:
         brought = cluster_setup.import_images(engine, name, list(params["images"]), check=check)
         result["changed"] = result["changed"] or bool(brought)
     return result
-
-
-if __name__ == "__main__":
-    main()

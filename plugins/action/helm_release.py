@@ -1,11 +1,10 @@
-#!/usr/bin/python
-"""Ansible module: Helm releases, installed at the same time."""
+"""Ansible action: Helm releases, installed at the same time."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: helm_release
+name: helm_release
 short_description: Install, upgrade or remove Helm releases
 description:
   - Several releases are carried out at the same time.
@@ -70,11 +69,10 @@ releases:
 """
 
 from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
+from typing import Any, ClassVar
 
 from kindling import helm
-from kindling.errors import KindlingError
+from kindling.action import Action
 from kindling.kubectl import ARGUMENTS, Kubectl
 
 _RELEASE = {
@@ -87,26 +85,24 @@ _RELEASE = {
 }
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "releases": {"type": "list", "elements": "dict", "required": True, "options": _RELEASE},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            **ARGUMENTS,
-            "helm_binary": {"type": "path", "required": True},
-            "wait": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 300},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    kubectl = Kubectl.of(params)
-    wanted = [helm.Release(**{**raw, "chart": Path(raw["chart"])}) for raw in params["releases"]]
-    try:
+class ActionModule(Action):
+    """The action."""
+
+    ARGUMENTS: ClassVar = {
+        "releases": {"type": "list", "elements": "dict", "required": True, "options": _RELEASE},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        **ARGUMENTS,
+        "helm_binary": {"type": "path", "required": True},
+        "wait": {"type": "bool", "default": False},
+        "timeout": {"type": "int", "default": 300},
+    }
+
+    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        kubectl, releases = Kubectl.of(params), params["releases"]
+        wanted = [helm.Release(**{**raw, "chart": Path(raw["chart"])}) for raw in releases]
         plans = helm.plan(kubectl, wanted, remove=params["state"] == "absent")
         changed = [plan for plan in plans if plan.changed]
-        result: dict[str, object] = {
+        result: dict[str, Any] = {
             "changed": bool(changed),
             "releases": [
                 {"name": p.release.name, "changed": p.changed, "recovered": p.recovered}
@@ -115,13 +111,11 @@ def main() -> None:
         }
         if changed:
             client = helm.Helm(Path(params["helm_binary"]), kubectl, params["timeout"])
-            if module._diff:
+            if self._task.diff:
                 result["diff"] = [_diff(client, plan) for plan in changed]
-            if not module.check_mode:
+            if not check:
                 client.carry_out(changed, wait=params["wait"])
-    except KindlingError as error:
-        module.fail_json(msg=error.message, next_step=error.next_step)
-    module.exit_json(**result)
+        return result
 
 
 def _diff(client: helm.Helm, plan: helm.Plan) -> dict[str, str]:
@@ -132,7 +126,3 @@ def _diff(client: helm.Helm, plan: helm.Plan) -> dict[str, str]:
         "before": helm.masked_manifest(plan.live.manifest) if plan.live else "",
         "after": "" if plan.remove else client.render(plan.release),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,10 @@
-#!/usr/bin/python
-"""Ansible module: Secrets with random values."""
+"""Ansible action: Secrets with random values."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: generated_secret
+name: generated_secret
 short_description: Make sure that Secrets have a value for each key
 description:
   - A key without a value gets a random one of 32 letters and digits; what is there stays.
@@ -49,10 +48,10 @@ generated:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from typing import Any, ClassVar
 
 from kindling import cluster_secrets
-from kindling.errors import KindlingError
+from kindling.action import Action
 from kindling.kubectl import ARGUMENTS, Kubectl
 
 _SECRET = {
@@ -62,33 +61,25 @@ _SECRET = {
 }
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "secrets": {
-                "type": "list", "elements": "dict", "required": True, "options": _SECRET,
-                "no_log": False,
-            },
-            **ARGUMENTS,
+class ActionModule(Action):
+    """The action."""
+
+    ARGUMENTS: ClassVar = {
+        "secrets": {
+            "type": "list", "elements": "dict", "required": True, "options": _SECRET,
+            "no_log": False,
         },
-        supports_check_mode=True,
-    )  # fmt: skip
-    params = module.params
-    kubectl = Kubectl.of(params)
-    wanted = [
-        cluster_secrets.Wanted(one["name"], one["namespace"], tuple(one["keys"]))
-        for one in params["secrets"]
-    ]
-    try:
+        **ARGUMENTS,
+    }  # fmt: skip
+
+    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        kubectl = Kubectl.of(params)
+        wanted = [
+            cluster_secrets.Wanted(one["name"], one["namespace"], tuple(one["keys"]))
+            for one in params["secrets"]
+        ]
         lacking = cluster_secrets.missing(kubectl, wanted)
-        if not module.check_mode:
+        if not check:
             cluster_secrets.generate(kubectl, lacking)
-    except KindlingError as error:
-        module.fail_json(msg=error.message, next_step=error.next_step)
-    generated = [f"{o.namespace}/{o.name} {key}" for o, keys in lacking.items() for key in keys]
-    module.exit_json(changed=bool(lacking), generated=generated)
-
-
-if __name__ == "__main__":
-    main()
+        generated = [f"{o.namespace}/{o.name} {key}" for o, keys in lacking.items() for key in keys]
+        return {"changed": bool(lacking), "generated": generated}

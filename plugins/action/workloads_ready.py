@@ -1,11 +1,10 @@
-#!/usr/bin/python
-"""Ansible module: wait for several workloads at once."""
+"""Ansible action: wait for several workloads at once."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: workloads_ready
+name: workloads_ready
 short_description: Wait until workloads are ready
 description:
   - One bounded wait for all of them; fails early where waiting cannot help.
@@ -51,10 +50,10 @@ ready_after:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from typing import Any, ClassVar
 
 from kindling import progress, workloads
-from kindling.errors import KindlingError
+from kindling.action import Action
 from kindling.kubectl import ARGUMENTS, Kubectl
 
 _KINDS = ["Deployment", "StatefulSet", "DaemonSet", "APIService", "Node", "URL"]
@@ -65,33 +64,19 @@ _WORKLOAD = {
 }
 
 
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "workloads": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": _WORKLOAD,
-            },
-            **ARGUMENTS,
-            "timeout": {"type": "int", "default": 900},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    if module.check_mode:
-        module.exit_json(changed=False, ready_after={})
-    kubectl = Kubectl.of(params)
-    wanted = [workloads.Workload(**raw) for raw in params["workloads"]]
-    try:
+class ActionModule(Action):
+    """The action."""
+
+    ARGUMENTS: ClassVar = {
+        "workloads": {"type": "list", "elements": "dict", "required": True, "options": _WORKLOAD},
+        **ARGUMENTS,
+        "timeout": {"type": "int", "default": 900},
+    }
+
+    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        if check:
+            return {"changed": False, "ready_after": {}}
+        wanted = [workloads.Workload(**raw) for raw in params["workloads"]]
         with progress.step("wait"):
-            ready = workloads.wait(kubectl, wanted, params["timeout"])
-    except KindlingError as error:
-        module.fail_json(msg=error.message, next_step=error.next_step)
-    module.exit_json(changed=False, ready_after=ready)
-
-
-if __name__ == "__main__":
-    main()
+            ready = workloads.wait(Kubectl.of(params), wanted, params["timeout"])
+        return {"changed": False, "ready_after": ready}
