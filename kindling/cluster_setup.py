@@ -43,7 +43,7 @@ class Wanted:
 
 
 def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
-    """Make sure that the cluster runs. The result is that of the ``kind_cluster`` module.
+    """Make sure that the cluster runs. The result is that of the action ``kind_cluster``.
 
     Raises KindlingError when a cluster of that name is not ours, is in another engine, or was made
     from other pools, ports, GPUs or period of autoscaling.

@@ -29,7 +29,7 @@ _BUILD_PACKAGES = (
 
 
 def present(source: str, *, check: bool) -> dict[str, Any]:
-    """Make sure that an engine runs. The result is that of the ``container_engine`` module.
+    """Make sure that an engine runs. The result is that of the action ``container_engine``.
 
     Raises KindlingError where none can be had, with what would help.
     """

@@ -46,7 +46,9 @@ def variables() -> dict[str, str]:
     cache = paths.cache_dir()
     return {
         "PYTHONPATH": str(paths.REPOSITORY),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Compiled once, and beside the checkout: even empty it overrides a user's own.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(cache / "pycache"),
         "ANSIBLE_HOME": str(cache / "ansible"),
         "ANSIBLE_REMOTE_TMP": str(cache / "ansible" / "tmp"),
         "BUILDX_CONFIG": str(cache / "buildx"),

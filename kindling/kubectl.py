@@ -14,7 +14,7 @@ from kindling import retry
 from kindling.api import Api
 from kindling.errors import KindlingError
 
-# What an Ansible module takes that talks to a cluster.
+# What an action of Ansible takes that talks to a cluster.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "kubeconfig": {"type": "path", "required": True},
     "context": {"type": "str", "required": True},
@@ -36,7 +36,7 @@ class Kubectl:
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Kubectl:
-        """The patient one that a module's ``ARGUMENTS`` describe."""
+        """The patient one that an action's ``ARGUMENTS`` describe."""
         binary, kubeconfig = Path(params["kubectl_binary"]), Path(params["kubeconfig"])
         return cls(binary, kubeconfig, str(params["context"]), patient=True)
 

@@ -1,6 +1,6 @@
 """What long work is doing now, told across processes.
 
-Ansible's modules are processes of their own whose output is kept until they end. They append
+Ansible's tasks are processes of their own whose output is kept until they end. They append
 events to the file that ``KINDLING_EVENTS`` names, and the callback shows them as they come.
 """
 

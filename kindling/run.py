@@ -21,7 +21,7 @@ from kindling.settings import Settings
 
 _PLAYBOOKS = paths.REPOSITORY / "playbooks"
 _CACHES = (
-    "store", "go", "tools", "dvc", "ansible", "buildx", "kube", "helm", "uv",
+    "store", "go", "tools", "pycache", "dvc", "ansible", "buildx", "kube", "helm", "uv",
     "timings.json", "error.log",
 )  # fmt: skip
 # What would lead kind, helm or Ansible elsewhere than this run says.
@@ -184,6 +184,8 @@ def _remove_caches() -> None:
     if engine.own_pid() is not None or paths.has_clusters():
         print("caches stay: a cluster or our engine still needs them")
         return
+    # What this program still imports would fill it again.
+    sys.dont_write_bytecode = True
     for name in _CACHES:
         entry = paths.cache_dir() / name
         if entry.is_dir():

@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,12 @@ class Engine:
 
     def has_image(self, ref: str) -> bool:
         """Whether the engine holds the image ``ref``."""
-        return bool(self.run("image", "ls", "--quiet", ref).strip())
+        return ref in self._held_at_first or bool(self.run("image", "ls", "--quiet", ref).strip())
+
+    @cached_property
+    def _held_at_first(self) -> frozenset[str]:
+        listed = self.run("image", "ls", "--format={{.Repository}}:{{.Tag}}")
+        return frozenset(_full(tag) for tag in listed.split())
 
     def digests_of(self, ref: str) -> set[str]:
         """The digests under which registries know the image ``ref``, which is here."""

@@ -297,10 +297,11 @@ class Supplier:
         return True
 
     def _build(self, steps: list[Step]) -> None:
-        if self._check:
-            self._made += [step.name for step in wanted(steps, self._store)]
+        todo = wanted(steps, self._store)
+        if self._check or not todo:
+            self._made += [step.name for step in todo]
             return
-        if wanted(steps, self._store) and not self._prepared:
+        if not self._prepared:
             self._before_build()
             self._prepared = True
         self._made += build_all(steps, self._store, workers=(os.cpu_count() or 2) + 1)

@@ -211,7 +211,7 @@ def test_one_port_answers_for_all_workers_and_forgets_those_of_before(tmp_path: 
         port = free.getsockname()[1]
     done = subprocess.run(
         [sys.executable, "-c", _TWO_WORKERS, str(port), str(old)],
-        env={**os.environ, "PYTHONPATH": str(FOLDER), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": str(FOLDER)},
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

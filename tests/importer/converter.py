@@ -31,8 +31,11 @@ def python() -> Path:
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[bytes]:
-    variables = {"PYTHONPATH": str(paths.REPOSITORY / "images"), "PYTHONDONTWRITEBYTECODE": "1"}
-    variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    variables = {
+        "PYTHONPATH": str(paths.REPOSITORY / "images"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
     return subprocess.run([python(), *words], capture_output=True, env={**os.environ, **variables})
 
 

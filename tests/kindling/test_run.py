@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kindling import cluster as clusters
-from kindling import doctor, lock, run, training_ahead
+from kindling import doctor, environments, lock, run, training_ahead
 from kindling.doctor import Check
 
 
@@ -22,6 +25,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(run, "_playbook", never)
     monkeypatch.setattr(training_ahead, "beside", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
     return tmp_path
 
 
@@ -114,3 +118,18 @@ def test_what_would_lead_tools_elsewhere_does_not_reach_them(
     given = run.environment("id", Path("events"))
     assert "x" not in given.values()
     assert given["ANSIBLE_VAULT_PASSWORD_FILE"] == "secret"
+
+
+def test_python_code_is_compiled_once_and_never_into_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINDLING_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "some_module.py").write_text("x = 1\n")
+    variables = {**environments.variables(), "PYTHONPATH": str(tmp_path / "checkout")}
+    user = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(
+        [sys.executable, "-c", "import some_module"], env={**user, **variables}, check=True
+    )
+    assert list((tmp_path / "cache" / "pycache").rglob("some_module.*.pyc"))
+    assert [file.name for file in (tmp_path / "checkout").iterdir()] == ["some_module.py"]
