@@ -104,3 +104,26 @@ def test_builds_know_the_package_index_and_its_password_is_in_no_file(
         variable = secret.removeprefix("id=uv,env=")
         assert f'{variable}=index-strategy = "unsafe-best-match"' in (tmp_path / "env").read_text()
     assert len(secrets) == (2 if index else 1)
+
+
+DOCKER = """#!/bin/sh
+echo "$*" >> {folder}/asked
+case "$*" in
+  *--format*) printf 'kindling/a:1\\nregistry.k8s.io/b:2\\n<none>:<none>\\n' ;;
+  *) grep -qx "$4" {folder}/later 2>/dev/null && echo 0123 || true ;;
+esac
+"""
+
+
+def test_the_engine_is_asked_once_which_images_it_has(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER.format(folder=tmp_path))
+    docker.chmod(0o755)
+    engine = Engine(docker, "unix:///nowhere")
+    assert engine.has_image("docker.io/kindling/a:1")
+    assert engine.has_image("registry.k8s.io/b:2")
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1
+    assert not engine.has_image("docker.io/kindling/c:3")
+    # What is built in between is found.
+    (tmp_path / "later").write_text("docker.io/kindling/c:3\n")
+    assert engine.has_image("docker.io/kindling/c:3")
