@@ -14,11 +14,13 @@ import ssl
 import urllib.parse
 import weakref
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kindling import retry
 from kindling.errors import KindlingError
 
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -34,15 +36,19 @@ class ApiError(KindlingError):
 
 
 class Api:
-    """An API server and what proves each side to the other; for one thread at a time."""
+    """An API server, and what proves each side to the other; for one thread at a time.
 
-    def __init__(self, address: str, tls: ssl.SSLContext) -> None:
+    A ``patient`` one outlasts a server that starts or is busy.
+    """
+
+    def __init__(self, address: str, tls: ssl.SSLContext, *, patient: bool = False) -> None:
         host = urllib.parse.urlsplit(address).netloc
         self._connection = http.client.HTTPSConnection(host, context=tls)
+        self._patient = patient
         weakref.finalize(self, self._connection.close)
 
     @classmethod
-    def of(cls, kubeconfig: Path, context: str) -> Api:
+    def of(cls, kubeconfig: Path, context: str, *, patient: bool = False) -> Api:
         """The one that a kubeconfig with embedded certificates, as ours are, has at ``context``.
 
         Raises KindlingError where there is no such file or context.
@@ -52,7 +58,7 @@ class Api:
             names = _named(known, "context", context)
             cluster = _named(known, "cluster", names["cluster"])
             user = _named(known, "user", names["user"])
-            return cls(cluster["server"], _tls(cluster, user))
+            return cls(cluster["server"], _tls(cluster, user), patient=patient)
         except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError) as error:
             raise KindlingError(
                 f"{kubeconfig} does not say how to reach {context}: {error!r}",
@@ -61,6 +67,10 @@ class Api:
 
     def read(self, path: str, *, accept: str = "application/json", timeout: float = 20) -> bytes:
         """What ``GET PATH`` answers with 200. Raises ApiError for any other answer, or none."""
+        once = partial(self._read, path, accept, timeout)
+        return retry.call(once, retry.API) if self._patient else once()
+
+    def _read(self, path: str, accept: str, timeout: float) -> bytes:
         connection = self._connection
         connection.timeout = timeout
         while True:

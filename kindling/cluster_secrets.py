@@ -27,7 +27,7 @@ class Wanted:
 
 def missing(kubectl: Kubectl, wanted: Sequence[Wanted]) -> dict[Wanted, list[str]]:
     """The keys that each Secret lacks; Secrets that lack none are left out."""
-    listed = kubectl.api.items("/api/v1/secrets", fieldSelector="type=Opaque")
+    listed = kubectl.api().items("/api/v1/secrets", fieldSelector="type=Opaque")
     has = {(s["metadata"]["namespace"], s["metadata"]["name"]): s.get("data") or {} for s in listed}
     lacking = {
         one: [key for key in one.keys if key not in has.get((one.namespace, one.name), {})]

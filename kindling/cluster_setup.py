@@ -63,7 +63,7 @@ def present(engine: Engine, wanted: Wanted, *, check: bool) -> dict[str, Any]:
         if check and started:
             return {"changed": True, "facts": {}, "notes": []}
         # Nodes that were just restarted run before their API server does.
-        cluster.wait_for_api(kubectl(known).api)
+        cluster.wait_for_api(kubectl(known).api())
         return {
             "changed": started,
             "facts": _refreshed(wanted, known, check=check),

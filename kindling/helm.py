@@ -124,7 +124,7 @@ def decode(secret: Mapping[str, Any]) -> Revision:
 
 def plan(kubectl: Kubectl, wanted: Sequence[Release], *, remove: bool = False) -> list[Plan]:
     """Compare ``wanted`` with what is live: the newest revisions, and whether objects exist."""
-    api = kubectl.api
+    api = kubectl.api()
     revisions: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for about in api.metadata("/api/v1/secrets", labelSelector="owner=helm"):
         revisions.setdefault((about["namespace"], about["labels"]["name"]), []).append(about)

@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,10 @@ class Kubectl:
         binary, kubeconfig = Path(params["kubectl_binary"]), Path(params["kubeconfig"])
         return cls(binary, kubeconfig, str(params["context"]), patient=True)
 
-    @cached_property
-    def api(self) -> Api:
-        """The same cluster's API server, for reading without a process."""
-        return Api.of(self.kubeconfig, self.context)
+    def api(self, *, patient: bool | None = None) -> Api:
+        """The same cluster's API server, for reading without a process; by default as patient."""
+        patient = self.patient if patient is None else patient
+        return Api.of(self.kubeconfig, self.context, patient=patient)
 
     def command(self, *args: str) -> list[str]:
         """The words of ``kubectl ARGS`` for this cluster."""

@@ -56,10 +56,14 @@ def admin_password(cluster_name: str, service: str) -> str:
 
     Raises KindlingError when there is no such cluster, or it does not run the service.
     """
-    secrets = cluster_setup.kubectl(cluster.known(cluster_name)).api.items(
-        "/api/v1/secrets",
-        fieldSelector=f"metadata.name={service}",
-        labelSelector="app.kubernetes.io/part-of=kindling",
+    secrets = (
+        cluster_setup.kubectl(cluster.known(cluster_name))
+        .api()
+        .items(
+            "/api/v1/secrets",
+            fieldSelector=f"metadata.name={service}",
+            labelSelector="app.kubernetes.io/part-of=kindling",
+        )
     )
     if not secrets:
         raise KindlingError(

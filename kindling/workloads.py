@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kindling import progress, web
-from kindling.api import ApiError
+from kindling.api import Api, ApiError
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
@@ -105,8 +105,10 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
     ready: dict[str, float] = {}
     not_found_since: dict[str, float] = {}
     troubles: dict[str, str] = {}
+    # The loop itself is patient, and says meanwhile what it waits for.
+    api = kubectl.api(patient=False)
     for poll in itertools.count():
-        lacking = _lacking(kubectl, workloads)
+        lacking = _lacking(api, workloads)
         elapsed = time.monotonic() - began
         for workload in workloads:
             if workload not in lacking and str(workload) not in ready:
@@ -130,10 +132,10 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
     raise AssertionError("unreachable")
 
 
-def _lacking(kubectl: Kubectl, workloads: Sequence[Workload]) -> dict[Workload, str]:
+def _lacking(api: Api, workloads: Sequence[Workload]) -> dict[Workload, str]:
     kinds = sorted({w.kind for w in workloads} & _LISTS.keys())
     try:
-        listed = {kind: kubectl.api.items(_LISTS[kind]) for kind in kinds}
+        listed = {kind: api.items(_LISTS[kind]) for kind in kinds}
     except ApiError as error:
         return dict.fromkeys(workloads, error.message)
     live = {

@@ -26,6 +26,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server: Any = self.server
         server.seen.append((self.client_address, self.path, self.headers["Accept"]))
         status, body = server.answers[self.path.partition("?")[0]]
+        if server.busy:
+            status, body = 503, server.busy.pop()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -47,7 +49,7 @@ def server(tmp_path: Path) -> Iterator[Any]:
     tls.verify_mode = ssl.CERT_REQUIRED
     served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served.socket = tls.wrap_socket(served.socket, server_side=True)
-    for name, value in {"seen": [], "answers": {}, "closes": False}.items():
+    for name, value in {"seen": [], "answers": {}, "busy": [], "closes": False}.items():
         setattr(served, name, value)
     thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -121,6 +123,19 @@ def test_a_refusal_has_the_servers_words_and_its_status(
     assert refusal.value.status == 404
     with pytest.raises(ApiError, match="etcd failed"):
         api.read("/readyz")
+
+
+def test_a_patient_one_outlasts_a_server_that_is_busy_but_no_refusal(
+    server: Any, kubeconfig: Callable[..., Path], pauses: list[float]
+) -> None:
+    server.answers = {"/api/v1/nodes": listed("a"), "/b": (403, b'{"message": "forbidden"}')}
+    server.busy = [b'{"message": "etcdserver: leader changed"}', b"no connection: EOF"]
+    api = Api.of(kubeconfig(), "kind-test", patient=True)
+    assert api.metadata("/api/v1/nodes") == [{"name": "a"}]
+    assert len(pauses) == 2
+    with pytest.raises(ApiError, match="forbidden"):
+        api.get("/b")
+    assert len(pauses) == 2
 
 
 def test_a_server_that_does_not_run_does_not_answer(

@@ -24,7 +24,7 @@ class FakeApi(Api):
     """Has Secrets as Helm stores them, and objects of the kinds A, in namespaces, and B."""
 
     def __init__(self, secrets: Sequence[dict[str, Any]], objects: Sequence[str]) -> None:
-        self.secrets, self.objects = secrets, objects
+        self.secrets, self.objects = list(secrets), objects
 
     def metadata(self, path: str, **selectors: str) -> list[dict[str, Any]]:
         if path == "/api/v1/secrets":
@@ -63,8 +63,12 @@ class FakeKubectl(Kubectl):
 
     def __init__(self, secrets: Sequence[dict[str, Any]], objects: Sequence[str] = ()) -> None:
         super().__init__(Path("kubectl"), Path("kubeconfig"), "context")
-        object.__setattr__(self, "api", FakeApi(secrets, objects))
+        object.__setattr__(self, "fake", FakeApi(secrets, objects))
         object.__setattr__(self, "calls", [])
+
+    def api(self, *, patient: bool | None = None) -> Api:
+        fake: Api = self.fake  # type: ignore[attr-defined]
+        return fake
 
     def check(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
         self.calls.append(args)  # type: ignore[attr-defined]
@@ -260,7 +264,7 @@ def test_a_release_that_a_failed_try_left_half_done_is_removed_before_the_next(
 ) -> None:
     kubectl = FakeKubectl([])
     plans = helm.plan(kubectl, [release])
-    kubectl.secrets.append(secret(release, 1, "pending-install", release.description))  # type: ignore[attr-defined]
+    kubectl.fake.secrets.append(secret(release, 1, "pending-install", release.description))  # type: ignore[attr-defined]
     command = FakeCommand(says=(UNREACHABLE,))
     client(kubectl, command).carry_out(plans, wait=False)
     assert command.done == ["uninstall web", "install web"]
@@ -271,7 +275,7 @@ def test_a_release_that_a_try_without_an_answer_installed_is_not_installed_again
 ) -> None:
     kubectl = FakeKubectl([])
     plans = helm.plan(kubectl, [release])
-    kubectl.secrets.append(secret(release, 1, "deployed", release.description))  # type: ignore[attr-defined]
+    kubectl.fake.secrets.append(secret(release, 1, "deployed", release.description))  # type: ignore[attr-defined]
     command = FakeCommand(says=(UNREACHABLE,))
     client(kubectl, command).carry_out(plans, wait=False)
     assert command.done == []

@@ -94,7 +94,9 @@ class FakeKubectl(Kubectl):
     def __init__(self, answer: Callable[[str], list[dict[str, Any]]]) -> None:
         super().__init__(Path("kubectl"), Path("kubeconfig"), "context")
         object.__setattr__(self, "answer", answer)
-        object.__setattr__(self, "api", FakeApi(answer))
+
+    def api(self, *, patient: bool | None = None) -> Api:
+        return FakeApi(self.answer)  # type: ignore[attr-defined]
 
     def run(
         self, *args: str, stdin: str | None = None, timeout: float = 60
