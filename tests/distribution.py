@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_order import LOADED, ORDER
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 CLUSTER = "tests/cluster/"
-# Those that only look at the cluster, before those that load or change it.
-PASSIVE = (
-    "test_supply", "test_import_model", "test_network", "test_releases", "test_gpu",
-    "test_live_upstream",
-)  # fmt: skip
-# Its load is measured: nothing may run beside it, and nothing after it.
-EXCLUSIVE = CLUSTER + "test_loadtest"
 # What takes seconds comes first, so that a broken unit test shows at once.
 QUICK = ("tests/kindling/", "tests/plugins/", "tests/roles/", "tests/supply/")
 LONGEST_FIRST: tuple[str, ...] = ("tests/rules/test_rules.py",)
@@ -37,16 +31,15 @@ def unit_of(test: str) -> str:
 
 
 def is_exclusive(unit: str) -> bool:
-    """Whether ``unit`` runs when everything else has ended."""
-    return unit.startswith(EXCLUSIVE)
+    """Whether ``unit`` runs when everything else has ended, for it measures under load."""
+    return unit.startswith(CLUSTER) and Path(unit).name in LOADED
 
 
 def place(unit: str) -> tuple[int, int, str]:
-    """Sorts units into the order in which they begin."""
+    """Sorts units of the cluster, and fast ones, into the order in which they begin."""
     if unit.startswith(CLUSTER):
-        name = Path(unit).stem
-        rank = PASSIVE.index(name) if name in PASSIVE else len(PASSIVE)
-        return (1 if is_exclusive(unit) else 0, rank, unit)
+        name = Path(unit).name
+        return (0, ORDER.index(name) if name in ORDER else len(ORDER), unit)
     if unit.startswith(QUICK):
         return (0, 0, unit)
     if unit in LONGEST_FIRST:
@@ -158,7 +151,7 @@ class Worker:
 
     @pytest.hookimpl
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if is_exclusive(item.nodeid):
+        if is_exclusive(unit_of(item.nodeid)):
             fcntl.flock(self._running, fcntl.LOCK_EX)
 
     @pytest.hookimpl(trylast=True)

@@ -13,16 +13,14 @@ from typing import Any
 
 import distribution
 import pytest
-from distribution import CLUSTER, LONGEST_FIRST, PASSIVE, QUICK, TOGETHER, Scheduling
+from cluster_order import ACTIVE, LOADED, ORDER, PASSIVE
+from distribution import CLUSTER, LONGEST_FIRST, QUICK, TOGETHER, Scheduling
 
 from kindling import paths
 
 QUICK_FILE = f"{QUICK[0]}test_quick.py"
 FAST_FILES = ["tests/charts/test_a.py", LONGEST_FIRST[0], QUICK_FILE]
-CLUSTER_FILES = [
-    f"{CLUSTER}test_loadtest.py", f"{CLUSTER}test_serving.py", f"{CLUSTER}{PASSIVE[1]}.py",
-    f"{CLUSTER}{PASSIVE[0]}.py",
-]  # fmt: skip
+CLUSTER_FILES = [f"{CLUSTER}{name}" for name in (LOADED[0], ACTIVE[0], PASSIVE[1], PASSIVE[0])]
 IN_ORDER = [CLUSTER_FILES[3], CLUSTER_FILES[2], CLUSTER_FILES[1], CLUSTER_FILES[0]]
 
 
@@ -155,9 +153,8 @@ def test_a_replaced_fast_worker_takes_no_tests_of_the_cluster_while_another_has_
 
 
 def test_the_named_files_and_folders_are_there() -> None:
-    names = [*(f"{CLUSTER}{name}.py" for name in PASSIVE), *LONGEST_FIRST, *QUICK, *TOGETHER]
+    names = [*(f"{CLUSTER}{name}" for name in ORDER), *LONGEST_FIRST, *QUICK, *TOGETHER]
     assert [name for name in names if not (paths.REPOSITORY / name).exists()] == []
-    assert [*(paths.REPOSITORY / CLUSTER).glob("test_loadtest*.py")]
 
 
 @pytest.mark.parametrize(
@@ -238,10 +235,11 @@ def pytest_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_load_test_begins_when_all_else_has_ended(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
+    alone, beside = Path(LOADED[0]).stem, Path(ACTIVE[0]).stem
     for folder in (notes, tmp_path / "tests" / "cluster", tmp_path / "tests" / "service"):
         folder.mkdir(parents=True)
     for name, seconds in (
-        ("cluster/test_loadtest", 0), ("cluster/test_alerts", 0), ("service/test_a", 0),
+        (f"cluster/{alone}", 0), (f"cluster/{beside}", 0), ("service/test_a", 0),
         ("service/test_b", 2),
     ):  # fmt: skip
         code = TIMED.format(seconds=seconds, notes=str(notes))
@@ -249,10 +247,10 @@ def test_the_load_test_begins_when_all_else_has_ended(tmp_path: Path) -> None:
     done = pytest_in(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     read = {file.name: json.loads(file.read_text()) for file in notes.iterdir()}
-    alone = read.pop("test_loadtest")
-    assert alone["began"] > max(note["ended"] for note in read.values())
+    last = read.pop(alone)
+    assert last["began"] > max(note["ended"] for note in read.values())
     # A fast one leaves the processors to the pods under test.
-    assert alone["nice"] == os.nice(0) < max(read[f"test_{name}"]["nice"] for name in "ab")
+    assert last["nice"] == os.nice(0) < max(read[f"test_{name}"]["nice"] for name in "ab")
 
 
 def test_failures_are_named_at_once_and_in_one_summary(tmp_path: Path) -> None:
