@@ -18,6 +18,8 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(traces.Traces, "now", classmethod(lambda _: nothing))
     monkeypatch.setattr(machine, "answering_engine", lambda: "")
     monkeypatch.setattr(machine, "refuse_ports", lambda _: None)
+    # What others write meanwhile takes long to reach the disk.
+    monkeypatch.setattr(os, "sync", lambda: None)
     monkeypatch.setattr(machine, "_FREE_GIB", 0)
     monkeypatch.setattr(machine, "_MAX_SOCKET_PATH", 1000)
     monkeypatch.setattr(machine, "_SAMPLE_SECONDS", 0.01)
