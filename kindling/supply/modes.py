@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kindling import paths, progress, retry, web
+from kindling.engine import own_pid
 from kindling.errors import KindlingError
-from kindling.supply import tools
+from kindling.supply import command, go_caches, tools
 from kindling.supply.containers import Engine, image_step
 from kindling.supply.engine import BUILDX
 from kindling.supply.recipes import Containers, Programs
@@ -204,6 +205,8 @@ class Supplier:
         missing = [step for name, step in self._tool_steps().items() if found[name] is None]
         # One list of targets: Debian and Python packages arrive while Go compiles.
         self._build([node, *(step for _, step in seeds), *missing])
+        if node.name in self._made and not self._check:
+            self._prune(engine)
         return Supplied(
             "packages",
             why,
@@ -214,6 +217,13 @@ class Supplier:
             pod_network(_OWN_NETWORK),
             made=self._made,
         )
+
+    def _prune(self, engine: Engine) -> None:
+        """Remove what no later step needs: of Go's caches, and in an engine of ours BuildKit's."""
+        with progress.step("prune caches"):
+            go_caches.prune(self._store.path(self._programs.go))
+            if own_pid() is not None:
+                command.run([*engine.buildx, "prune", "--all", "--force"], env=engine.env)
 
     def _pulled(self, mode: str, why: str, mirror: str) -> Supplied:
         engine, pinned = self._engine(), self._versions.images

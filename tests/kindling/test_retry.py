@@ -45,8 +45,8 @@ NETWORK = [
     "E: Failed to fetch http://deb.example/dists/trixie/Packages  File has unexpected size (9 != "
     "8). Mirror sync in progress? [IP: 10.0.0.5 80]",
     "Could not connect to deb.example:80 (10.0.0.5), connection timed out",
-    "W: Download is performed unsandboxed as root as file '/a' couldn't be accessed by user '_apt'. "
-    "- pkgAcquire::Run (13: Permission denied)\n"
+    "W: Download is performed unsandboxed as root as file '/a' couldn't be accessed by user "
+    "'_apt'. - pkgAcquire::Run (13: Permission denied)\n"
     "E: Failed to fetch http://deb.example/InRelease  Could not connect to deb.example:80",
     "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 811 (apt-get)\n"
     "E: Unable to lock directory /var/lib/apt/lists/",
