@@ -61,7 +61,7 @@ class Workspace:
     @contextmanager
     def build(self, name: str) -> Iterator[Build]:
         """A build with nothing in it but its checkout; all of it is gone afterwards."""
-        refuse(self._folder.parent)
+        _refuse_machine()
         commit, changed = self._sources[name]
         title = f"{name} {commit[:7]}{f'+{changed}' if changed else ''}"
         build = Build(title, self._folder / name, self._executor, commit, changed)
@@ -99,9 +99,13 @@ def workspace(
 
 def refuse(parent: Path) -> None:
     """Raise KindlingError where a cold start below ``parent`` cannot be measured now."""
+    _refuse_machine()
+    machine.refuse_folder(parent, parent / "kindling-bench.12345678" / _LONGEST_BUILD / "cache")
+
+
+def _refuse_machine() -> None:
     machine.refuse_engine()
     machine.refuse_ports(settings.load().ports.values())
-    machine.refuse_folder(parent, parent / "kindling-bench.12345678" / _LONGEST_BUILD / "cache")
 
 
 def compare(options: Options, work: Workspace, executor: Executor, record: Record) -> None:

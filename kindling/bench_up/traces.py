@@ -1,4 +1,4 @@
-"""What a build leaves on the machine: processes, mounts, interfaces, rules, sockets and files."""
+"""What a build leaves on the machine: processes, mounts, interfaces, rules and files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from kindling.processes import alive
 
 _INTERFACES = ("docker", "br-", "veth", "cni", "kube", "flannel")
 _ENGINE_PROGRAMS = ("dockerd", "containerd", "docker-proxy", "runc", "buildkitd")
+_ENGINE_PATHS = (str(engine.SOCKET), "/run/docker", "/run/containerd", "/var/lib/docker",
+                 "/var/lib/containerd", "/etc/docker")  # fmt: skip
 _SETTLE_SECONDS = 10.0
 # `cluster-down -- --all` runs in one of these environments and keeps them all.
 _KEPT_CACHES = ("venvs",)
@@ -31,7 +33,7 @@ class Traces:
     interfaces: frozenset[str]
     mounts: frozenset[str]
     rules: frozenset[str]
-    sockets: frozenset[str]
+    paths: frozenset[str]
 
     @classmethod
     def now(cls) -> Traces:
@@ -43,7 +45,7 @@ class Traces:
             ),
             frozenset(_mounts()),
             frozenset(_rules()),
-            frozenset([str(engine.SOCKET)] if engine.SOCKET.exists() else []),
+            frozenset(path for path in _ENGINE_PATHS if Path(path).exists()),
         )
 
     def added(self, folder: Path) -> list[str]:
@@ -54,8 +56,8 @@ class Traces:
         added = [f"process {name} (pid {pid})" for pid, name in processes_of(folder)]
         added += [f"mount {mount}" for mount in sorted(mounts)]
         added += [f"interface {name}" for name in sorted(now.interfaces - self.interfaces)]
-        added += [f"iptables rule {rule}" for rule in sorted(now.rules - self.rules)]
-        added += [f"socket {path}" for path in sorted(now.sockets - self.sockets)]
+        added += [f"iptables rule ({rule})" for rule in sorted(now.rules - self.rules)]
+        added += [f"path {path}" for path in sorted(now.paths - self.paths)]
         return added
 
     def settled(self, folder: Path) -> list[str]:
@@ -84,7 +86,7 @@ class Traces:
         if not machine.answering_engine():
             for name in Traces.now().interfaces - self.interfaces:
                 subprocess.run(["ip", "link", "delete", name], capture_output=True)
-        if str(engine.SOCKET) not in self.sockets and not machine.accepts(engine.SOCKET):
+        if str(engine.SOCKET) not in self.paths and not machine.accepts(engine.SOCKET):
             engine.SOCKET.unlink(missing_ok=True)
         if folder.exists() and not any(Path(m).is_relative_to(folder) for m in _mounts()):
             # Go makes its module cache read-only. A mount, such as /dev in a half-made root file
@@ -94,8 +96,9 @@ class Traces:
                 ["rm", "--recursive", "--force", "--one-file-system", str(folder)],
                 capture_output=True,
             )
-        # Rules of an engine that is gone hinder no other one.
-        left = [trace for trace in self.settled(folder) if not trace.startswith("iptables")]
+        # Rules and folders of an engine that is gone hinder no other one.
+        harmless = ("iptables", "path")
+        left = [trace for trace in self.settled(folder) if not trace.startswith(harmless)]
         left += [f"folder {folder}"] if folder.exists() else []
         if left:
             raise KindlingError(

@@ -40,6 +40,7 @@ def mounts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(traces, "_mounts", lambda: now)
     monkeypatch.setattr(traces, "_INTERFACES", ())
     monkeypatch.setattr(traces, "_rules", list)
+    monkeypatch.setattr(traces, "_ENGINE_PATHS", ())
     return now
 
 
