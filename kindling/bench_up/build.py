@@ -6,12 +6,11 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from kindling import engine, environments, paths
+from kindling import environments
 from kindling.bench_up import checkout, interrupts, traces
 from kindling.bench_up.execute import Executor, Timing
 from kindling.errors import KindlingError
@@ -84,17 +83,17 @@ class Build:
 
     def up(self, note: str = "") -> Timing:
         self.timings_file.unlink(missing_ok=True)
-        return self._run(self._session("cluster-up"), f"cluster-up{note}", _WARM_LIMIT)
+        return self._run(self.session("cluster-up"), f"cluster-up{note}", _WARM_LIMIT)
 
     def down(self) -> Timing:
-        return self._run(self._session("cluster-down"), "cluster-down", _DOWN_LIMIT)
+        return self._run(self.session("cluster-down"), "cluster-down", _DOWN_LIMIT)
 
     def down_all(self) -> Timing:
-        command = self._session("cluster-down", "--", "--all")
+        command = self.session("cluster-down", "--", "--all")
         return self._run(command, "cluster-down --all", _DOWN_LIMIT)
 
     def tests(self, note: str) -> Timing:
-        return self._run(self._session("tests"), f"tests {note}", _TESTS_LIMIT)
+        return self._run(self.session("tests"), f"tests {note}", _TESTS_LIMIT)
 
     @property
     def timings_file(self) -> Path:
@@ -121,13 +120,13 @@ class Build:
         """Put beside a failed run's log what its cluster and engine wrote, and ``status``."""
         folder = Path(timing.log).with_suffix("")
         folder.mkdir(exist_ok=True)
-        for file in [*self._own_state.rglob("*"), self.cache / "engine" / "dockerd.log"]:
+        for file in [*self.own_state.rglob("*"), self.cache / "engine" / "dockerd.log"]:
             # The cluster may be changing its files still.
             with contextlib.suppress(OSError):
                 if file.suffix in _EVIDENCE and file.stat().st_size <= _EVIDENCE_BYTES:
                     shutil.copyfile(file, folder / file.name)
         with contextlib.suppress(KindlingError):
-            self._run(self._session("status"), "status after the failure", 120.0)
+            self._run(self.session("status"), "status after the failure", 120.0)
 
     def remains(self) -> list[str]:
         """What ``cluster-down -- --all`` should have removed, and did not."""
@@ -137,7 +136,7 @@ class Build:
     def take_down(self) -> None:
         """Remove everything of it, however far it came."""
         with interrupts.postponed(self.executor.say):
-            if self._own_state.exists() and self._nox_program().exists():
+            if self.own_state.exists() and self._nox_program().exists():
                 try:
                     self.down()
                 except KindlingError as error:
@@ -146,7 +145,8 @@ class Build:
             self.before.clear(self.folder)
 
     @property
-    def _own_state(self) -> Path:
+    def own_state(self) -> Path:
+        """What Kindling keeps in the state folder."""
         return self.state / "kindling"
 
     def _run(self, command: list[str], what: str, limit_seconds: float) -> Timing:
@@ -158,41 +158,9 @@ class Build:
     def _nox_program(self) -> Path:
         return self.checkout / checkout.first_command(self.checkout)[1]
 
-    def _session(self, name: str, *arguments: str) -> list[str]:
+    def session(self, name: str, *arguments: str) -> list[str]:
+        """The command that runs the Nox session ``name``."""
         return [str(self._nox_program()), "-s", name, *arguments]
-
-
-class UserBuild(Build):
-    """The present checkout with the user's own caches and state, which stay."""
-
-    _MODULES: ClassVar = {
-        "cluster-up": ("kindling.run", "up"),
-        "cluster-down": ("kindling.run", "down"),
-        "status": ("kindling.status",),
-    }
-
-    @property
-    def checkout(self) -> Path:
-        return paths.REPOSITORY
-
-    @property
-    def cache(self) -> Path:
-        return paths.cache_dir()
-
-    @property
-    def _own_state(self) -> Path:
-        return paths.state_root()
-
-    def environment(self) -> dict[str, str]:
-        return dict(os.environ)
-
-    def take_down(self) -> None:
-        with interrupts.postponed(self.executor.say):
-            if paths.has_clusters() or engine.own_pid() is not None:
-                self.down()
-
-    def _session(self, name: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", *self._MODULES[name], *arguments]
 
 
 def _text(file: Path) -> str:

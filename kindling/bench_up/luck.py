@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from kindling import cluster, paths, settings
-from kindling.bench_up import busy, cold
-from kindling.bench_up.build import Build, UserBuild
+from kindling import cluster, engine, paths, settings
+from kindling.bench_up import busy, cold, interrupts
+from kindling.bench_up.build import Build
 from kindling.bench_up.execute import Executor, Timing, last_lines
 from kindling.bench_up.record import LuckyRun, Record
 from kindling.errors import KindlingError
 
 _LAST_LINES = 15
+
+
+class UserBuild(Build):
+    """The present checkout with the user's own caches and state, which stay."""
+
+    _MODULES: ClassVar = {
+        "cluster-up": ("kindling.run", "up"),
+        "cluster-down": ("kindling.run", "down"),
+        "status": ("kindling.status",),
+    }
+
+    @property
+    def checkout(self) -> Path:
+        return paths.REPOSITORY
+
+    @property
+    def cache(self) -> Path:
+        return paths.cache_dir()
+
+    @property
+    def own_state(self) -> Path:
+        return paths.state_root()
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def take_down(self) -> None:
+        with interrupts.postponed(self.executor.say):
+            if paths.has_clusters() or engine.own_pid() is not None:
+                self.down()
+
+    def session(self, name: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", *self._MODULES[name], *arguments]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import pytest
 from kindling import engine, paths, processes
 from kindling.bench_up import __main__ as bench_up
 from kindling.bench_up import interrupts, luck, traces
-from kindling.bench_up.build import UserBuild
 from kindling.bench_up.execute import Executor, Timing
 from kindling.errors import KindlingError
 
@@ -167,14 +166,14 @@ def test_warm_runs_are_of_the_users_own_cluster_and_end_without_one(
     monkeypatch.setattr(engine, "own_pid", lambda: 1)
     calls: list[list[str]] = []
 
-    def run(build: UserBuild, command: list[str], what: str, _limit: float) -> Timing:
+    def run(build: luck.UserBuild, command: list[str], what: str, _limit: float) -> Timing:
         calls.append(command[3:])
         assert build.environment()["KINDLING_CACHE"] == str(tmp_path / "cache")
         if len(calls) == 4:
             raise interrupts.Interrupted(signal.SIGINT)
         return Timing(0, 1.0, 1.0, str(tmp_path / "log"))
 
-    monkeypatch.setattr(UserBuild, "_run", run)
+    monkeypatch.setattr(luck.UserBuild, "_run", run)
     arguments = ["--busy", "--runs", "2", "--logs", str(tmp_path / "logs")]
     assert bench_up.main([*arguments, "--json", str(tmp_path / "busy.json")]) == 130
     assert calls == [["down"], ["up"], ["down"], ["up"], ["down"]]
