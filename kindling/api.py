@@ -97,13 +97,17 @@ class Api:
 
     def items(self, path: str, *, timeout: float = 20, **selectors: str) -> list[dict[str, Any]]:
         """The items of the list at ``path``; ``selectors`` as ``labelSelector="a=b"``."""
-        items: list[dict[str, Any]] = self.get(_query(path, selectors), timeout=timeout)["items"]
-        return items
+        return _items(self.get(_query(path, selectors), timeout=timeout))
 
     def metadata(self, path: str, **selectors: str) -> list[dict[str, Any]]:
         """Like ``items``, but only the ``metadata`` of each."""
         listed = json.loads(self.read(_query(path, selectors), accept=_METADATA))
-        return [item["metadata"] for item in listed["items"]]
+        return [item["metadata"] for item in _items(listed)]
+
+
+def _items(listed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    # Of metadata alone an empty list is null.
+    return listed["items"] or []
 
 
 def _query(path: str, selectors: Mapping[str, str]) -> str:

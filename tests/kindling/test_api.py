@@ -102,6 +102,17 @@ def test_questions_share_one_connection(server: Any, kubeconfig: Callable[..., P
     assert "PartialObjectMetadataList" in server.seen[2][2]
 
 
+def test_a_list_without_items_is_empty(server: Any, kubeconfig: Callable[..., Path]) -> None:
+    """As Kubernetes 1.36 answers: of objects an empty list, of metadata alone null."""
+    api = Api.of(kubeconfig(), "kind-test")
+    server.answers = {
+        "/api/v1/secrets": (200, b'{"kind": "SecretList", "items": []}'),
+        "/api/v1/pods": (200, b'{"kind": "PartialObjectMetadataList", "items": null}'),
+    }
+    assert api.items("/api/v1/secrets") == []
+    assert api.metadata("/api/v1/pods") == []
+
+
 def test_a_connection_that_the_server_closed_is_made_again(
     server: Any, kubeconfig: Callable[..., Path]
 ) -> None:
