@@ -119,6 +119,8 @@ API = [
     'Error from server (Forbidden): secrets is forbidden: User "kubernetes-admin" cannot list '
     'resource "secrets" in API group "" at the cluster scope: RBAC: clusterrole.rbac.authorization'
     '.k8s.io "cluster-admin" not found',
+    'the API server says: secrets is forbidden: User "kubernetes-admin" cannot list resource '
+    '"secrets" in API group "" at the cluster scope (403)',
     "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress",
     'Error: Kubernetes cluster unreachable: Get "https://127.0.0.1:42001/version": net/http: TLS '
     "handshake timeout",
