@@ -19,8 +19,8 @@ from kindling.kubectl import Kubectl
 _POLL_SECONDS = 0.8
 # Pods are looked at in every n-th poll only: it costs as much as the poll itself.
 _LOOK_AT_PODS = 8
-# A kubelet whose watch lags may miss for a while what is there already.
-_NOT_FOUND_SECONDS = 120.0
+# A kubelet on a slow node says for minutes that what is there by now is missing.
+_NOT_FOUND_SECONDS = 300.0
 _LISTS = {
     "Deployment": "/apis/apps/v1/deployments",
     "StatefulSet": "/apis/apps/v1/statefulsets",
