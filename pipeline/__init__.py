@@ -16,7 +16,7 @@ os.environ |= {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-# OpenBLAS picks its kernels by the processor, and the last bits of a sum with them: a training
-# would make other bytes on another machine. These run on every x86-64 of the last ten years.
+# OpenBLAS picks its kernels by the processor, and the last bits of a sum with them: a model would
+# have other bytes on another machine. These run on every x86-64 of the last ten years.
 if _CPU.exists() and " avx2 " in _CPU.read_text(encoding="utf-8"):
     os.environ["OPENBLAS_CORETYPE"] = "Haswell"

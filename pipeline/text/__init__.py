@@ -33,8 +33,8 @@ TINY = Params(
         sources=("sklearn/cluster", "sklearn/linear_model"), held_out_share=0.1, vocabulary=384
     ),
     Train(
-        seed=1, kernels=(2, 2, 2), embedding=16, hidden=32, passes=1.0, batch=256,
-        learning_rate=0.02, weight_decay=0.1,
+        seed=1, kernels=(2, 2, 2), embedding=16, hidden=32, tables=(64, 128), table_factor=2.0,
+        passes=1.0, batch=256, learning_rate=0.02, weight_decay=0.1,
     ),
     gate={},
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pipeline.text.network import Batch, Ints
+from pipeline.text.batch import Batch, Ints
 from pipeline.text.tokenizer import EOS, PAD
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from pipeline.text import ngrams
 from pipeline.text.network import Network
 
 _OPSET, _IR = 17, 8
@@ -14,7 +15,7 @@ def to_onnx(network: Network) -> bytes:
     """int64 tokens (n, context) in, float32 logits (n, vocabulary) of the next token out."""
     vocabulary, _ = network.parameters["embedding"].shape
     graph = helper.make_graph(
-        [*_beginning(), *_layers(network), *_end()], "text",
+        [*_beginning(), *_layers(network), *_tables(network), *_end()], "text",
         [helper.make_tensor_value_info("tokens", TensorProto.INT64, ["n", network.context])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", vocabulary])],
         [numpy_helper.from_array(value, name) for name, value in _constants(network).items()],
@@ -68,17 +69,48 @@ def _layers(network: Network) -> list[NodeProto]:
     return nodes
 
 
+def _tables(network: Network) -> list[NodeProto]:
+    """``full`` is ``top`` and what each table has for the last tokens."""
+    nodes, top = [], "top"
+    for length in network.tables:
+        nodes += [
+            helper.make_node(
+                "Slice", ["tokens", f"before_{length}", "none", "places"], [f"last_{length}_tokens"]
+            ),
+            helper.make_node(
+                "Mul", [f"last_{length}_tokens", f"multipliers_{length}"], [f"terms_{length}"]
+            ),
+            helper.make_node(
+                "ReduceSum", [f"terms_{length}", "places"], [f"hash_{length}"], keepdims=0
+            ),
+            helper.make_node("Mod", [f"hash_{length}", f"rows_{length}"], [f"row_{length}"]),
+            helper.make_node("Gather", [f"table_{length}", f"row_{length}"], [f"found_{length}"]),
+            helper.make_node("Add", [top, f"found_{length}"], [f"top_{length}"]),
+        ]
+        top = f"top_{length}"
+    return [*nodes, helper.make_node("Identity", [top], ["full"])]
+
+
 def _end() -> list[NodeProto]:
-    return [helper.make_node("Gemm", ["top", "weight_out", "bias_out"], ["logits"])]
+    return [
+        helper.make_node("Gemm", ["full", "weight_out", "bias_out"], ["own_logits"]),
+        helper.make_node("Gather", ["tokens", "last"], ["last_token"], axis=1),
+        helper.make_node("Gather", ["prior", "last_token"], ["prior_logits"]),
+        helper.make_node("Add", ["own_logits", "prior_logits"], ["logits"]),
+    ]
 
 
 def _constants(network: Network) -> dict[str, np.typing.NDArray[np.generic]]:
     found: dict[str, np.typing.NDArray[np.generic]] = {
-        **network.parameters,
+        **network.parameters, "prior": network.prior, "last": np.array(-1),
         "pad": np.array(0), "second": np.array([1]), "none": np.array([2**31]),
         "places": np.array([1]), "last_axis": np.array([2]),
         "at_the_end": np.array([0, 0, 0, 1]), "one": np.array(1, np.float32),
     }  # fmt: skip
+    for length, count in network.tables.items():
+        found[f"before_{length}"] = np.array([-length])
+        found[f"multipliers_{length}"] = np.array(ngrams.multipliers(length)[::-1])
+        found[f"rows_{length}"] = np.array(count)
     for layer, kernel in enumerate(network.kernels):
         inputs = len(network.parameters[f"weight_{layer}"])
         length = network.context // int(np.prod(network.kernels[: layer + 1]))

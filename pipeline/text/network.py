@@ -2,7 +2,8 @@
 
 With kernels 3, 3, 3 the first layer sees three tokens, the second three such stretches, so nine
 tokens, and the third 27. In training all positions of a text share that work. What would be before
-the beginning of a text is zero.
+the beginning of a text is zero. Tables of pairs and triples of tokens, which cost no products of
+matrices, add to the last layer, and what pairs say by counting adds to the end.
 """
 
 from __future__ import annotations
@@ -12,23 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from pipeline.text import ngrams
+from pipeline.text.batch import Batch, Floats, Ints
+from pipeline.text.ngrams import RowGradient
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Texts one after the other, each beginning with PAD, as n tokens.
-
-    ``places`` are their distances from the beginning of their text, ``targets`` the tokens that
-    follow, the last of a text being EOS.
-    """
-
-    tokens: Ints
-    places: Ints
-    targets: Ints
+Gradients = dict[str, Floats | RowGradient]
 
 
 @dataclass(frozen=True)
@@ -40,12 +30,17 @@ class _Seen:
 
 
 class Network:
-    """``parameters`` are all that is learned, by name; ``context`` counts the tokens seen."""
+    """``parameters`` are all that is learned, by name; ``context`` counts the tokens seen.
+
+    ``prior`` are logits by the last token and the next, to which the network adds its own, and
+    ``tables`` the rows of those of two tokens, three tokens and so on.
+    """
 
     def __init__(
-        self, rng: np.random.Generator, vocabulary: int, embedding: int, hidden: int,
-        kernels: Sequence[int],
+        self, rng: np.random.Generator, prior: Floats, embedding: int, hidden: int,
+        kernels: Sequence[int], tables: Sequence[int],
     ) -> None:  # fmt: skip
+        self.prior, vocabulary = prior, len(prior)
         self.kernels = tuple(kernels)
         self.context = math.prod(kernels)
         self.parameters = {"embedding": _normal(rng, (vocabulary, embedding), 0.5)}
@@ -55,34 +50,42 @@ class Network:
             self.parameters[f"weight_{layer}"] = _normal(rng, (inputs, hidden), (2 / inputs) ** 0.5)
             self.parameters[f"bias_{layer}"] = np.zeros(hidden, np.float32)
             width = hidden
-        # Small: at first every token is about as likely.
+        self.tables = dict(enumerate(tables, start=2))
+        for length, count in self.tables.items():
+            self.parameters[f"table_{length}"] = np.zeros((count, hidden), np.float32)
+        # Small: at first the prior decides.
         self.parameters["weight_out"] = _normal(rng, (hidden, vocabulary), 0.02)
         self.parameters["bias_out"] = np.zeros(vocabulary, np.float32)
 
     def loss(self, batch: Batch) -> float:
         """Mean cross-entropy in nats."""
         _, hidden = self._forward(batch)
-        chances = _softmax(self._logits(hidden))
+        chances = _softmax(self._logits(hidden, batch))
         return _cross_entropy(chances, batch.targets)
 
-    def loss_and_gradients(self, batch: Batch) -> tuple[float, dict[str, Floats]]:
+    def loss_and_gradients(self, batch: Batch) -> tuple[float, Gradients]:
         """Mean cross-entropy in nats, and its gradient by each of ``parameters``."""
         seen, hidden = self._forward(batch)
-        delta = _softmax(self._logits(hidden))
+        delta = _softmax(self._logits(hidden, batch))
         loss = _cross_entropy(delta, batch.targets)
         delta[np.arange(len(delta)), batch.targets] -= 1
         delta /= len(delta)
-        gradients = {"weight_out": hidden.T @ delta, "bias_out": delta.sum(axis=0)}
+        gradients: Gradients = {"weight_out": hidden.T @ delta, "bias_out": delta.sum(axis=0)}
         delta = delta @ self.parameters["weight_out"].T
+        for length, count in self.tables.items():
+            index = ngrams.rows(batch, length, count)
+            gradients[f"table_{length}"] = ngrams.gradient(index, delta)
         for layer in reversed(range(len(self.kernels))):
             delta = self._backward(layer, seen[layer], delta, batch.places, gradients)
-        gradients["embedding"] = np.zeros_like(self.parameters["embedding"])
-        np.add.at(gradients["embedding"], batch.tokens, delta)
+        gradients["embedding"] = by_embedding = np.zeros_like(self.parameters["embedding"])
+        used = ngrams.gradient(batch.tokens, delta)
+        by_embedding[used.index] = used.values
         return loss, gradients
 
-    def _logits(self, hidden: Floats) -> Floats:
+    def _logits(self, hidden: Floats, batch: Batch) -> Floats:
         logits = hidden @ self.parameters["weight_out"]
         logits += self.parameters["bias_out"]
+        logits += self.prior[batch.tokens]
         return logits
 
     def _forward(self, batch: Batch) -> tuple[list[_Seen], Floats]:
@@ -97,10 +100,13 @@ class Network:
             np.maximum(outputs, 0, out=outputs)
             seen.append(_Seen(inputs, outputs))
             hidden = outputs + hidden if layer else outputs
+        for length, count in self.tables.items():
+            index = ngrams.rows(batch, length, count)
+            hidden = hidden + self.parameters[f"table_{length}"][index]
         return seen, hidden
 
     def _backward(
-        self, layer: int, seen: _Seen, delta: Floats, places: Ints, gradients: dict[str, Floats]
+        self, layer: int, seen: _Seen, delta: Floats, places: Ints, gradients: Gradients
     ) -> Floats:
         """The loss by the input of a layer, from the loss by its output."""
         distances = self._distances()[layer]

@@ -1,33 +1,62 @@
-"""Adam with decoupled weight decay (AdamW)."""
+"""Adam with decoupled weight decay (AdamW), and for tables of which few rows are used at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from pipeline.text.network import Floats
+from pipeline.text.batch import Floats, Ints
+from pipeline.text.ngrams import RowGradient
 
-_MEAN, _SQUARE, _EPSILON = 0.9, 0.99, 1e-8
+_MEAN, _SQUARE, _EPSILON = np.float32(0.9), np.float32(0.99), np.float32(1e-8)
+_ALL = slice(None)
 
 
 class AdamW:
-    """Changes ``parameters`` in place. Only matrices decay, biases do not."""
+    """Changes ``parameters`` in place. Only matrices decay; biases and tables do not.
 
-    def __init__(self, parameters: dict[str, Floats], decay: float) -> None:
-        self._parameters, self._decay = parameters, decay
-        self._mean = {name: np.zeros_like(value) for name, value in parameters.items()}
-        self._square = {name: np.zeros_like(value) for name, value in parameters.items()}
-        self._steps = 0
+    Of a table only those rows change that were used, ``table_factor`` times as much: most are used
+    a few times in all.
+    """
 
-    def step(self, gradients: dict[str, Floats], rate: float) -> None:
+    def __init__(
+        self, parameters: dict[str, Floats], decay: float, table_factor: float = 1
+    ) -> None:
+        self._parameters, self._decay, self._table_factor = parameters, decay, table_factor
+        self._moments = {name: _Moments(value) for name, value in parameters.items()}
+
+    def step(self, gradients: Mapping[str, Floats | RowGradient], rate: float) -> None:
         """One step of learning rate ``rate``."""
-        self._steps += 1
-        # Both start at zero and are too small at first.
-        mean_scale = 1 - _MEAN**self._steps
-        square_scale = 1 - _SQUARE**self._steps
         for name, parameter in self._parameters.items():
-            gradient, mean, square = gradients[name], self._mean[name], self._square[name]
-            mean += (1 - _MEAN) * (gradient - mean)
-            square += (1 - _SQUARE) * (gradient * gradient - square)
+            gradient, moments = gradients[name], self._moments[name]
+            if isinstance(gradient, RowGradient):
+                change = moments.direction(gradient.values, gradient.index)
+                parameter[gradient.index] -= np.float32(rate * self._table_factor) * change
+                continue
             if parameter.ndim > 1:
-                parameter *= 1 - rate * self._decay
-            parameter -= (rate / mean_scale) * mean / (np.sqrt(square / square_scale) + _EPSILON)
+                parameter *= np.float32(1 - rate * self._decay)
+            parameter -= np.float32(rate) * moments.direction(gradient)
+
+
+class _Moments:
+    """Running means of a parameter's gradient and of its square."""
+
+    def __init__(self, parameter: Floats) -> None:
+        self._mean, self._square = np.zeros_like(parameter), np.zeros_like(parameter)
+        # They start at zero and are too small at first: what they would be, row by row, if each
+        # gradient were one.
+        ones = (len(parameter), *(1 for _ in parameter.shape[1:]))
+        self._mean_of_ones, self._square_of_ones = np.zeros((2, *ones), np.float32)
+
+    def direction(self, gradient: Floats, rows: Ints | slice = _ALL) -> Floats:
+        """Where to go, against the gradient of these rows: of about one, whatever its scale."""
+        for running, new, keep in (
+            (self._mean, gradient, _MEAN), (self._square, gradient * gradient, _SQUARE),
+            (self._mean_of_ones, 1, _MEAN), (self._square_of_ones, 1, _SQUARE),
+        ):  # fmt: skip
+            running[rows] += (1 - keep) * (new - running[rows])
+        mean = self._mean[rows] / self._mean_of_ones[rows]
+        square = self._square[rows] / self._square_of_ones[rows]
+        direction: Floats = mean / (np.sqrt(square) + _EPSILON)
+        return direction

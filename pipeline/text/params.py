@@ -22,13 +22,16 @@ class Prepare:
 class Train:
     """Layers of ``kernels`` see their product of tokens, each as ``embedding`` numbers.
 
-    Every layer says ``hidden`` numbers; the data is seen ``passes`` times.
+    Every layer says ``hidden`` numbers; the data is seen ``passes`` times. ``tables`` are the rows
+    of those of pairs of tokens, triples and so on; they learn ``table_factor`` times as fast.
     """
 
     seed: int
     kernels: tuple[int, ...]
     embedding: int
     hidden: int
+    tables: tuple[int, ...]
+    table_factor: float
     passes: float
     batch: int
     learning_rate: float

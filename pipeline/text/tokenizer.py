@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import sentencepiece
 
-from pipeline.text.network import Ints
+from pipeline.text.batch import Ints
 
 PAD, UNKNOWN, EOS = 0, 1, 2
 # Longer texts would be left out of the training of the tokenizer.

@@ -10,15 +10,16 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pipeline import package
-from pipeline.text import examples, export, preparation, tokenizer
-from pipeline.text.network import Ints, Network
+from pipeline.text import counts, examples, export, preparation, tokenizer
+from pipeline.text.batch import Ints
+from pipeline.text.network import Network
 from pipeline.text.optimizer import AdamW
 from pipeline.text.params import Train
 
 _WARM_UP_STEPS = 50
 _CURVE_POINTS = 40
 # For the curve only; the evaluation takes all of them.
-_CURVE_TEXTS = 200
+_CURVE_TEXTS = 50
 
 
 def train(data: Path, out: Path, params: Train) -> None:
@@ -27,7 +28,8 @@ def train(data: Path, out: Path, params: Train) -> None:
     texts = tokenizer.encode(tokens, preparation.read(data, "train"))
     others = tokenizer.encode(tokens, preparation.read(data, "held_out")[:_CURVE_TEXTS])
     rng = np.random.default_rng(params.seed)
-    network = Network(rng, tokens.get_piece_size(), params.embedding, params.hidden, params.kernels)
+    prior = counts.log_probabilities(examples.batch(texts), tokens.get_piece_size())
+    network = Network(rng, prior, params.embedding, params.hidden, params.kernels, params.tables)
     # One thread: the same sums in the same order, and no fight over a machine that is busy.
     with threadpool_limits(1):
         curve = list(fit(network, texts, others, params, rng))
@@ -47,7 +49,7 @@ def fit(
     """
     total = params.passes * sum(len(text) + 1 for text in texts)
     unseen = examples.batch(others)
-    optimizer = AdamW(network.parameters, params.weight_decay)
+    optimizer = AdamW(network.parameters, params.weight_decay, params.table_factor)
     seen, losses = 0, list[float]()
     for step, batch in enumerate(examples.batches(texts, params.batch, rng), start=1):
         loss, gradients = network.loss_and_gradients(batch)

@@ -68,7 +68,7 @@ def test_the_text_metrics_are_those_of_the_written_model(builds: dict[str, Build
     right, losses = score(load(build.model / "model.onnx"), *examples.windows(held_out, 8))
     assert found["examples"] == len(right) == sum(len(ids) + 1 for ids in held_out)
     assert found["accuracy"] == right.mean()
-    assert found["perplexity"] == pytest.approx(np.exp(losses.mean()))
+    assert found["perplexity"] == pytest.approx(np.exp(losses.mean()), abs=1e-3)
     assert found["accuracy"] > 3 * found["unigram_accuracy"]
     assert found["perplexity"] < 0.6 * found["unigram_perplexity"] < 384
     rows = table(build.evaluation / "by_tokens_seen.csv")
@@ -90,7 +90,7 @@ def test_the_unigram_baseline_is_what_counting_gives(builds: dict[str, Build]) -
     ]
     perplexity = np.exp(-np.log(counts[targets] / counts.sum()).mean())
     found = json.loads(build.metrics.read_text())
-    assert found["unigram_perplexity"] == pytest.approx(perplexity)
+    assert found["unigram_perplexity"] == pytest.approx(perplexity, abs=1e-3)
     assert found["unigram_accuracy"] == np.mean(np.array(targets) == counts.argmax())
 
 

@@ -7,8 +7,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from pipeline.text import examples, export
-from pipeline.text.network import Floats, Ints, Network
+from pipeline.text import counts, examples, export, ngrams
+from pipeline.text.batch import Floats, Ints
+from pipeline.text.network import Network
+from pipeline.text.ngrams import RowGradient
 from pipeline.text.optimizer import AdamW
 from pipeline.text.params import Train
 from pipeline.text.training import fit
@@ -18,10 +20,11 @@ VOCABULARY = 20
 
 def network(kernels: tuple[int, ...] = (2, 3)) -> Network:
     rng = np.random.default_rng(1)
-    made = Network(rng, VOCABULARY, embedding=6, hidden=8, kernels=kernels)
-    # Biases that are not zero, and an end that matters.
+    prior = rng.standard_normal((VOCABULARY, VOCABULARY), np.float32)
+    made = Network(rng, prior, embedding=6, hidden=8, kernels=kernels, tables=(7, 11))
+    # Biases and tables that are not zero, and an end that matters.
     for name, value in made.parameters.items():
-        if name.startswith("bias") or name == "weight_out":
+        if name.startswith(("bias", "table")) or name == "weight_out":
             value += rng.standard_normal(value.shape, np.float32) * np.float32(0.3)
     return made
 
@@ -46,7 +49,9 @@ def test_gradients_are_the_slopes_of_the_loss() -> None:
                 losses.append(model.loss(batch))
             value[index] = before
             slope = (losses[0] - losses[1]) / 2e-3
-            assert gradients[name][index] == pytest.approx(slope, abs=2e-5, rel=2e-2), name
+            assert dense(gradients[name], value)[index] == pytest.approx(
+                slope, abs=2e-5, rel=2e-2
+            ), name
 
 
 @pytest.mark.parametrize("kernels", [(2, 3), (3, 3, 3), (4,), (2, 2, 2, 2)])
@@ -85,14 +90,37 @@ def test_batches_hold_every_text_once_before_any_twice() -> None:
     assert sorted(seen[seen != 2]) == list(range(3, 13))
 
 
+def test_the_row_of_a_table_depends_on_the_last_tokens_of_the_text_and_on_nothing_else() -> None:
+    first, second = np.array([5, 6, 7, 6, 7]), np.array([6, 7])
+    pairs, triples = (ngrams.rows(examples.batch([first]), length, 1009) for length in (2, 3))
+    assert pairs[3] == pairs[5]
+    assert len(set(pairs)) == 5
+    assert len(set(triples)) == 6
+    for length in (2, 3):
+        alone = [ngrams.rows(examples.batch([text]), length, 1009) for text in (first, second)]
+        together = ngrams.rows(examples.batch([first, second]), length, 1009)
+        assert np.concatenate(alone).tolist() == together.tolist()
+
+
+def test_counting_says_what_follows_and_leaves_something_for_all_else() -> None:
+    batch = examples.batch([np.array([4, 5, 4, 5, 4, 6])])
+    chances = np.exp(counts.log_probabilities(batch, VOCABULARY))
+    assert chances.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert chances.min() > 0
+    assert chances[4].argsort()[:-3:-1].tolist() == [5, 6]
+    assert chances[4, 5] == pytest.approx((2 - 0.75) / 3, abs=0.1)
+    # Nothing was seen after it: what follows many tokens is the likeliest.
+    assert chances[9, 4] > chances[9, 9]
+
+
 def test_training_learns_what_there_is_to_learn() -> None:
     always = [np.array([4, 5, 6, 7, 8, 9] * 3)] * 40
     chosen = Train(
-        seed=1, kernels=(2, 2), embedding=8, hidden=16, passes=40.0, batch=128,
-        learning_rate=0.02, weight_decay=0.1,
+        seed=1, kernels=(2, 2), embedding=8, hidden=16, tables=(), table_factor=1.0, passes=40.0,
+        batch=128, learning_rate=0.02, weight_decay=0.1,
     )  # fmt: skip
-    rng = np.random.default_rng(1)
-    model = Network(rng, VOCABULARY, chosen.embedding, chosen.hidden, chosen.kernels)
+    rng, nothing = np.random.default_rng(1), np.zeros((VOCABULARY, VOCABULARY), np.float32)
+    model = Network(rng, nothing, chosen.embedding, chosen.hidden, chosen.kernels, chosen.tables)
     curve = list(fit(model, always, always[:1], chosen, rng))
     steps, training, held_out = zip(*curve, strict=True)
     assert list(steps) == sorted(steps)
@@ -112,6 +140,27 @@ def test_the_optimizer_goes_downhill_and_lets_only_matrices_decay() -> None:
     for _ in range(300):
         optimizer.step({name: 2 * value for name, value in parameters.items()}, 0.1)
     assert all(abs(value.item()) < 0.5 for value in parameters.values())
+
+
+def test_only_the_rows_of_a_table_that_were_used_change_and_faster() -> None:
+    parameters: dict[str, Floats] = {
+        "weight": np.zeros((3, 2), np.float32), "table": np.ones((3, 2), np.float32),
+    }  # fmt: skip
+    optimizer = AdamW(parameters, decay=0.1, table_factor=4)
+    used = RowGradient(np.array([2]), np.full((1, 2), 0.5, np.float32))
+    for _ in range(3):
+        optimizer.step({"weight": np.full((3, 2), 0.5, np.float32), "table": used}, 0.01)
+    assert parameters["weight"] == pytest.approx(-0.03, rel=1e-2)
+    assert parameters["table"][2] == pytest.approx(1 - 0.12, rel=1e-3)
+    assert parameters["table"][:2].tolist() == [[1, 1], [1, 1]]
+
+
+def dense(gradient: Floats | RowGradient, like: Floats) -> Floats:
+    if not isinstance(gradient, RowGradient):
+        return gradient
+    whole = np.zeros_like(like)
+    whole[gradient.index] = gradient.values
+    return whole
 
 
 def run(model: Network, tokens: Ints) -> Floats:
