@@ -72,7 +72,8 @@ class Programs:
         return self._program(
             Program(
                 "runc",
-                "cluster",
+                # A module of its own: it does not compile with the ebpf library that others need.
+                "runc",
                 {"runc": "github.com/opencontainers/runc"},
                 # Static: this host's C library may be newer than that of Debian's nodes.
                 ldflags="-linkmode external -extldflags -static"

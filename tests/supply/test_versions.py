@@ -30,7 +30,7 @@ def test_the_go_modules_build_the_versions_of_the_one_file() -> None:
     assert required("cluster", "k8s.io/kubernetes") == known.kubernetes
     assert required("cluster", "helm.sh/helm/v3") == known.tools["helm"]
     assert required("cluster", "sigs.k8s.io/kind") == known.tools["kind"]
-    assert required("cluster", "github.com/opencontainers/runc") == f"v{known.build['runc']}"
+    assert required("runc", "github.com/opencontainers/runc") == f"v{known.build['runc']}"
     upstream = known.images["metrics-server"].upstream
     assert upstream.endswith(":" + required("cluster", "sigs.k8s.io/metrics-server"))
     adapter = known.images["prometheus-adapter"].upstream
