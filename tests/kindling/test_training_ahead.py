@@ -17,7 +17,8 @@ from kindling.settings import Settings
 
 # Stands in for the pipeline's Python: says what it was started with, and does not end by itself.
 PYTHON = """#!/bin/sh
-{ echo $$; echo "$@"; ps -o ni= -p $$; echo "$KINDLING_EVENTS"; } > "$KINDLING_CACHE/started.new"
+{ echo $$; echo "$@"; ps -o ni= -p $$; tail -c 3 /proc/$$/autogroup || echo 19
+  echo "$KINDLING_EVENTS"; } > "$KINDLING_CACHE/started.new"
 mv "$KINDLING_CACHE/started.new" "$KINDLING_CACHE/started"
 exec sleep 60
 """
@@ -47,9 +48,10 @@ def test_it_trains_at_the_lowest_priority_and_ends_with_the_run(started: Path) -
         while not started.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        pid, words, priority, events = started.read_text().splitlines()
+        pid, words, priority, group, events = started.read_text().splitlines()
         assert words == "-m kindling.train --no-register digits text"
         assert priority.strip() == "19"
+        assert group.strip() == "19", "the scheduler compares whole sessions, by their own value"
         assert not events, "its steps would be shown as those of another task"
         assert alive(int(pid))
     assert not alive(int(pid))
