@@ -17,7 +17,7 @@ from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
 _POLL_SECONDS = 0.8
-# Pods are looked at in every n-th poll only: it costs as much as the poll itself.
+# Pods are looked at in every n-th poll only: it costs more than the poll itself.
 _LOOK_AT_PODS = 8
 # A kubelet on a slow node says for minutes that what is there by now is missing.
 _NOT_FOUND_SECONDS = 300.0
