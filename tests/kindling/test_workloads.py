@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kindling import workloads
-from kindling.api import Api
+from kindling.api import Api, ApiError
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.workloads import Workload, state
@@ -300,3 +300,27 @@ def test_all_are_waited_for_at_once_and_each_gets_its_time() -> None:
 
     times = workloads.wait(FakeKubectl(answer), [WEB, Workload("Node", "*")], timeout=60)
     assert times["Node *"] < times["Deployment shop/web"]
+
+
+def test_a_wait_outlasts_an_api_server_that_does_not_answer() -> None:
+    looks = 0
+
+    def answer(kind: str) -> list[dict[str, Any]]:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise ApiError("does not answer: Connection refused")
+        return [deployment(replicas=2, updatedReplicas=2, readyReplicas=2)]
+
+    assert "Deployment shop/web" in workloads.wait(FakeKubectl(answer), [WEB], timeout=60)
+    assert looks == 2
+
+
+def test_a_wait_for_an_api_server_that_does_not_answer_ends_with_its_words() -> None:
+    def answer(kind: str) -> list[dict[str, Any]]:
+        if kind == "pods":
+            return []
+        raise ApiError("does not answer: Connection refused")
+
+    with pytest.raises(KindlingError, match="does not answer: Connection refused"):
+        workloads.wait(FakeKubectl(answer), [WEB], timeout=0)
