@@ -56,9 +56,10 @@ class Prometheus:
         result = self.get("query", query=promql)["result"]
         return {series["metric"][label]: float(series["value"][1]) for series in result}
 
-    def has_data(self, promql: str) -> bool:
-        """Whether ``promql`` has a value now that is a number."""
-        data = self.get("query", query=promql)
+    def has_data(self, promql: str, at: float | None = None) -> bool:
+        """Whether ``promql`` has a value that is a number, now or ``at`` a Unix time."""
+        moment = {} if at is None else {"time": f"{at}"}
+        data = self.get("query", query=promql, **moment)
         if data["resultType"] == "scalar":
             return not math.isnan(float(data["result"][1]))
         return any(not math.isnan(float(series["value"][1])) for series in data["result"])

@@ -16,12 +16,17 @@ from kindling.prometheus import Prometheus
 RULES = paths.REPOSITORY / "charts" / "prometheus" / "rules"
 
 
-def without_data(prometheus: Prometheus, asked: Iterable[Asked]) -> list[str]:
-    """The queries that have no data, and that are not told to be empty at times; one line each."""
+def without_data(
+    prometheus: Prometheus, asked: Iterable[Asked], at: float | None = None
+) -> list[str]:
+    """The queries that have no data, and that are not told to be empty at times; one line each.
+
+    They are asked as they are now, or were ``at`` a Unix time.
+    """
     wrong = []
     for one in asked:
         try:
-            if not prometheus.has_data(one.promql) and not one.empty_when:
+            if not prometheus.has_data(one.promql, at) and not one.empty_when:
                 wrong.append(f"no data: {one}")
         except KindlingError as error:
             wrong.append(f"{error}: {one}")

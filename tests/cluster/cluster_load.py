@@ -54,6 +54,10 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Send no more, and return when all is answered."""
         self._enough.set()
         for thread in self._threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""The cluster that ``cluster-up`` made, and a namespace of its own for each test that asks."""
+"""The cluster that ``cluster-up`` made, the one load test of a run, and a namespace for a test."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import loading
 import pytest
+from cluster_order import ORDER
 from mlflow import MlflowClient
 
 from kindling import cluster as clusters
 from kindling import cluster_setup, paths, settings
 from kindling.kubectl import Kubectl
+from kindling.prometheus import Prometheus
 from kindling.registry_access import access
 from kindling.supply.containers import Engine
 from pipeline import params as parameters
@@ -25,6 +29,20 @@ from pipeline.digits import Params, prepare
 from pipeline.digits.preparation import read
 
 BUSYBOX = "docker.io/kindest/local-path-helper:v20260131-7181c60a"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests here into ``ORDER``, after all that need no cluster."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        if item.path.parent != here:
+            return -1
+        if item.path.name not in ORDER:
+            raise pytest.UsageError(f"{item.path.name} is missing in tests/cluster_order.py")
+        return ORDER.index(item.path.name)
+
+    items.sort(key=place)
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,10 @@ class Cluster:
         (node,) = self.kubectl.items("nodes", f"--selector=kindling.dev/pool={pool}")
         name: str = node["metadata"]["name"]
         return name
+
+    @property
+    def prometheus(self) -> Prometheus:
+        return Prometheus(f"http://127.0.0.1:{clusters.known(self.name)['ports']['prometheus']}")
 
 
 def kindling(module: str, *words: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
@@ -81,14 +103,31 @@ def cluster() -> Cluster:
     )
 
 
-@pytest.fixture(scope="module")
-def mlflow(cluster: Cluster) -> Iterator[MlflowClient]:
+@contextmanager
+def administered(cluster: Cluster) -> Iterator[MlflowClient]:
     """MLflow of the cluster, as its administrator; MLflow's own functions find it too."""
     registry = access(cluster.name)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in registry.variables.items():
             patch.setenv(name, value)
         yield MlflowClient(registry.url)
+
+
+@pytest.fixture(scope="module")
+def mlflow(cluster: Cluster) -> Iterator[MlflowClient]:
+    with administered(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def load_test(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> loading.LoadTest:
+    """The usual load test, which is run once: what must be so under load is read in it."""
+
+    with administered(cluster) as client:
+        return loading.run(
+            tmp_path_factory.mktemp("load") / "report",
+            lambda: loading.state(cluster.kubectl, client, cluster.prometheus),
+        )
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,14 @@ from typing import Any
 
 from conftest import Cluster
 
-from kindling import cluster as clusters
 from kindling.alerts import ask_receiver
-from kindling.prometheus import Prometheus
 
 
 class Monitoring:
     """Questions to the Prometheus of a cluster, and to the receiver that Alertmanager notifies."""
 
     def __init__(self, cluster: Cluster) -> None:
-        port = clusters.known(cluster.name)["ports"]["prometheus"]
-        self._prometheus = Prometheus(f"http://127.0.0.1:{port}")
+        self._prometheus = cluster.prometheus
         self._kubectl = cluster.kubectl
 
     def ask(self, path: str, **parameters: str) -> Any:
@@ -43,6 +40,16 @@ class Monitoring:
             if one["labels"]["alertname"] == alert and labels.items() <= one["labels"].items()
         }
         return "firing" if "firing" in states else "pending" if states else "inactive"
+
+    def states(self, alert: str, since: float, **labels: str) -> list[str]:
+        """The states that the alert with these labels went through after ``since``, in order."""
+        chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
+        found = self.ask(
+            "query_range", query=f'ALERTS{{alertname="{alert}",{chosen}}}',
+            start=f"{since}", end=f"{time.time()}", step="1s",
+        )["result"]  # fmt: skip
+        first = sorted((one["values"][0][0], one["metric"]["alertstate"]) for one in found)
+        return list(dict.fromkeys(state for _, state in first))
 
     def notified(self, alert: str, status: str, since: float, **labels: str) -> list[Any]:
         """Notifications of the alert that arrived at the receiver after ``since`` (Unix time)."""

@@ -3,44 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from conftest import Cluster
-from loading import loadtest
-from mlflow import MlflowClient
+from loading import LoadTest, loadtest
 from monitored import Monitoring
 
 from loadtests.report.document import read
 
-
-def hpa(cluster: Cluster) -> Any:
-    return cluster.kubectl.get("horizontalpodautoscalers", "serving", "--namespace=kindling")
+DIGITS = {"model": "digits"}
 
 
-def test_it_passes_scales_fires_an_alert_and_leaves_all_as_it_was(
-    cluster: Cluster, mlflow: MlflowClient, tmp_path: Path
-) -> None:
-    spec = hpa(cluster)["spec"]
-    rules = Monitoring(cluster).ask("rules", type="alert")
-    aliases = mlflow.get_registered_model("digits").aliases
-    versions = len(mlflow.search_model_versions("name = 'digits'"))
-    done = loadtest(tmp_path / "report")
+def test_it_passes_scales_and_fires_an_alert(load_test: LoadTest) -> None:
+    done, report = load_test.done, load_test.report
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    report = read(tmp_path / "report")
     assert report["verdict"] == "passed"
     assert {check["status"] for check in report["checks"]} == {"passed"}
     assert [one["name"] for one in report["scenarios"]] == ["scale", "alerts"]
-    assert report["totals"]["replicas"]["max"] == spec["maxReplicas"]
-    suites = ElementTree.parse(tmp_path / "report" / "junit.xml").getroot()
+    assert report["totals"]["replicas"]["max"] == load_test.before.autoscaler["maxReplicas"]
+    suites = ElementTree.parse(load_test.folder / "junit.xml").getroot()
     assert {suite.get("failures") for suite in suites} == {"0"}
-    assert hpa(cluster)["spec"] == spec
-    assert mlflow.get_registered_model("digits").aliases == aliases
-    assert len(mlflow.search_model_versions("name = 'digits'")) == versions
-    waits = [one["duration"] for group in rules["groups"] for one in group["rules"]]
-    now = Monitoring(cluster).ask("rules", type="alert")
-    assert [one["duration"] for group in now["groups"] for one in group["rules"]] == waits
+
+
+def test_it_leaves_autoscaler_models_and_rules_as_they_were(load_test: LoadTest) -> None:
+    assert load_test.after == load_test.before
+
+
+def test_a_faulty_model_fires_high_error_rate_until_it_is_rolled_back(
+    cluster: Cluster, load_test: LoadTest
+) -> None:
+    timeline = load_test.timeline
+    (promoted,) = (one.time for one in timeline.of("action", "promote"))
+    (rolled_back,) = (one.time for one in timeline.of("action", "rollback"))
+    (*_, traffic) = timeline.of("metrics", "requests", until=promoted)
+    assert traffic.fields["value"] > 1, "nobody asked the model that nothing was wrong with"
+    seen = [
+        one
+        for one in timeline.of("alert", "HighErrorRate")
+        if DIGITS.items() <= one.fields["labels"].items()
+    ]
+    pending, firing, over = seen[-3:]
+    states = [one.fields["state"] for one in (pending, firing, over)]
+    assert states == ["pending", "firing", "inactive"]
+    assert all(one.time > promoted for one in seen)
+    assert firing.time < rolled_back < over.time
+
+    told = Monitoring(cluster)
+    (notified, *_) = told.notified("HighErrorRate", "firing", load_test.began, **DIGITS)
+    assert notified["labels"]["severity"] == "critical"
+    assert notified["annotations"]["runbook_url"].endswith("docs/runbooks/HighErrorRate.md")
+    assert told.notified("HighErrorRate", "resolved", rolled_back, **DIGITS)
 
 
 def test_pods_of_the_cluster_send_the_load_and_are_gone_then(

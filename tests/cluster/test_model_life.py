@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mlflow import MlflowClient
 from kindling import paths
 from kindling.model_registry import ModelRegistry
 from kindling.pods import serving_pods
+from loadtests.challenger import faulty_challenger
 
 
 @pytest.fixture
@@ -128,6 +130,21 @@ def test_promoted_and_rolled_back_under_load_without_a_failed_request(
     again = train(checkout, seed=21)
     assert again.returncode == 0
     assert newest(mlflow) == version, "the very same model was registered twice"
+
+
+def test_a_champion_that_fails_on_real_requests_is_rolled_back_by_one_command(
+    cluster: Cluster, mlflow: MlflowClient, holdout: dict[str, Any], aliases_kept: None
+) -> None:
+    champion = str(mlflow.get_model_version_by_alias("digits", "champion").version)
+    body = json.dumps(holdout["request"]).encode()
+    with faulty_challenger(mlflow, "digits") as version:
+        promoted = kindling("models", "promote", "digits", version)
+        assert promoted.returncode == 0, promoted.stderr
+        with pytest.raises(urllib.error.HTTPError, match="500"):
+            predict(cluster.url, body)
+        back = kindling("models", "rollback", "digits")
+        assert back.returncode == 0, back.stderr
+        assert predict(cluster.url, body)["version"] == champion
 
 
 @pytest.mark.parametrize(

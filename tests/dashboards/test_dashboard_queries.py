@@ -35,16 +35,18 @@ def test_variables_have_their_defaults_or_what_is_asked_for() -> None:
     assert "[20s]" in first.promql
 
 
-VALUE = {"full": "1", "nan": "NaN"}
+VALUE = {"full": "1", "nan": "NaN", "full then": "1"}
 
 
 class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         split = urlsplit(self.path)
-        query = parse_qs(split.query).get("query", [""])[0]
+        given = parse_qs(split.query)
+        query = given.get("query", [""])[0]
         if query == "broken(":
             return self._send(400, {"status": "error", "error": "unclosed parenthesis"})
-        found = [{"metric": {}, "value": [0, VALUE[query]]}] if query in VALUE else []
+        there = query in VALUE and ("then" not in query or given.get("time") == ["12.5"])
+        found = [{"metric": {}, "value": [0, VALUE[query]]}] if there else []
         tree = {
             "type": "call",
             "args": [{"type": "matrixSelector", "name": "deep"}, {"type": "numberLiteral"}],
@@ -87,6 +89,11 @@ def test_a_query_with_nothing_or_no_number_is_named_with_its_panel(prometheus: P
         prometheus, [asked("full"), asked("none"), asked("nan"), asked("none", "nobody asks")]
     )
     assert wrong == ["no data: Board, panel Panel: none", "no data: Board, panel Panel: nan"]
+
+
+def test_queries_are_asked_as_they_were_at_a_time(prometheus: Prometheus) -> None:
+    assert without_data(prometheus, [asked("full then")]) != []
+    assert without_data(prometheus, [asked("full then")], at=12.5) == []
 
 
 def test_a_query_that_is_refused_is_named_with_what_prometheus_says(
