@@ -15,8 +15,10 @@ def tag(files: dict[str, bytes], **changes: str) -> str:
     return json.dumps(digests | {name.replace("__", "."): value for name, value in changes.items()})
 
 
-def register(mlflow: MlflowClient, files: dict[str, bytes], sha256: str) -> str:
-    """A version of ``digits`` as somebody with write access would make it, without the pipeline."""
+def register(
+    mlflow: MlflowClient, files: dict[str, bytes], sha256: str, name: str = "digits"
+) -> str:
+    """A version as somebody with write access would make it, without the pipeline."""
     known = mlflow.get_experiment_by_name("malicious")
     experiment = known.experiment_id if known else mlflow.create_experiment("malicious")
     run = mlflow.create_run(experiment).info
@@ -25,6 +27,6 @@ def register(mlflow: MlflowClient, files: dict[str, bytes], sha256: str) -> str:
             (Path(folder) / name).write_bytes(content)
         mlflow.log_artifacts(run.run_id, folder, "model")
     made = mlflow.create_model_version(
-        "digits", f"{run.artifact_uri}/model", run.run_id, tags={"sha256": sha256, "gate": "passed"}
+        name, f"{run.artifact_uri}/model", run.run_id, tags={"sha256": sha256, "gate": "passed"}
     )
     return str(made.version)
