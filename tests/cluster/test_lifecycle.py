@@ -23,8 +23,10 @@ def answers(cluster: Cluster) -> bool:
 
 
 def test_a_second_run_changes_nothing_and_says_so(cluster: Cluster) -> None:
-    up()  # What an earlier test did may need putting right.
     done = up()
+    if "changed=0 failed=0" not in done.stdout:
+        # What an earlier test did may have needed putting right.
+        done = up()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "changed=0 failed=0" in done.stdout
 

@@ -22,7 +22,7 @@ import yaml
 from conftest import Cluster, kindling
 
 from kindling import cluster as clusters
-from kindling import paths
+from kindling import paths, settings
 from kindling.errors import KindlingError
 from kindling.supply import modes, versions
 from kindling.supply.containers import Engine
@@ -151,6 +151,11 @@ def test_a_second_cluster_comes_up_from_a_mirror_and_goes_alone(
         "images_supply": "mirror",
         "images_mirror": registry,
         "images_versions_file": str(versions_file),
+        # One model is enough to see that it serves.
+        "models_sample": "[digits]",
+        "serving_values": json.dumps(
+            settings.load("local")["serving_values"] | {"models": ["digits"]}
+        ),
     }
     words = [word for key, value in chosen.items() for word in ("-e", f"{key}={value}")]
     try:
