@@ -82,6 +82,6 @@ def test_training_in_a_new_cluster_waits_longer_for_the_registry_than_a_command(
     python.write_text(f'#!/bin/sh\necho "retries ${retries} timeout ${timeout}"\nexit 1\n')
     python.chmod(0o755)
     with pytest.raises(KindlingError, match="retries 6 timeout 120"):
-        sample_models._make("train", python, "c", ["digits"])
+        sample_models._make(python, "c", ["digits"])
     monkeypatch.setenv(retries, "6")
     assert access.variables[retries] == "6"

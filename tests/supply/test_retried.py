@@ -211,19 +211,35 @@ def test_a_tool_that_does_not_exist_is_built_at_once(here: Path, pauses: list[fl
     assert pauses == []
 
 
-def test_a_pull_outlasts_a_registry_that_is_busy(here: Path, pauses: list[float]) -> None:
-    docker = scripted(
-        here, "docker", ok(), fails("toomanyrequests: rate exceeded"), fails(AWAY), ok(), ok()
+def docker(folder: Path, *pulls: str) -> Path:
+    """A client of an engine without images, whose pulls fail with each of ``pulls`` in turn."""
+    for number, text in enumerate(pulls, 1):
+        (folder / f"failure-{number}").write_text(f"{text}\n")
+    file = folder / "docker"
+    file.write_text(
+        f"""#!/bin/sh
+[ "$1" = image ] && exit 0
+echo "$1" >>{folder}/calls
+n=$(grep -c pull {folder}/calls)
+if [ "$1" = pull ] && [ -e {folder}/failure-$n ]; then cat {folder}/failure-$n >&2; exit 1; fi
+"""
     )
-    image = Pinned("docker.io/library/a:1", "")
-    supplier = modes.Supplier(versions("docker.io"), docker.path, "unix:///a")
-    assert supplier._pull(Engine(docker.path, "unix:///a"), image, "")
-    assert [call[0] for call in docker.calls] == ["image", "pull", "pull", "pull", "tag"]
+    file.chmod(0o755)
+    return file
+
+
+def pull(client: Path) -> bool:
+    supplier = modes.Supplier(versions("docker.io"), client, "unix:///a")
+    return supplier._pull(Engine(client, "unix:///a"), Pinned("docker.io/library/a:1", ""), "")
+
+
+def test_a_pull_outlasts_a_registry_that_is_busy(here: Path, pauses: list[float]) -> None:
+    assert pull(docker(here, "toomanyrequests: rate exceeded", AWAY))
+    assert (here / "calls").read_text().split() == ["pull", "pull", "pull", "tag"]
 
 
 def test_a_pull_of_what_does_not_exist_ends_at_once(here: Path, pauses: list[float]) -> None:
-    docker = scripted(here, "docker", ok(), fails("manifest for a:1 not found: manifest unknown"))
-    supplier = modes.Supplier(versions("docker.io"), docker.path, "unix:///a")
+    client = docker(here, "manifest for a:1 not found: manifest unknown")
     with pytest.raises(KindlingError, match="manifest unknown"):
-        supplier._pull(Engine(docker.path, ""), Pinned("docker.io/library/a:1", ""), "")
+        pull(client)
     assert pauses == []
