@@ -23,7 +23,12 @@ ROW = [1] * FEATURES
 
 
 def wish(version: str = "2", share: float = 0.5, seconds: float = 60) -> str:
-    return json.dumps({"version": version, "share": share, "until": time.time() + seconds})
+    return lasting(version, share, time.time() + seconds)
+
+
+def lasting(version: str = "2", share: float = 0.1, until: float = 1e12) -> str:
+    """A wish whose text is the same in every process, as a parameter of a test must be."""
+    return json.dumps({"version": version, "share": share, "until": until})
 
 
 def state(client: TestClient) -> dict[str, Any]:
@@ -208,16 +213,16 @@ def test_texts_have_canaries_too(follow: Follow, registry: FakeRegistry) -> None
         "yes",
         "[]",
         "{}",
-        wish(share=0),
-        wish(share=0.51),
-        wish(share=float("nan")),
-        wish(version="0"),
-        wish(version="../1"),
-        wish(seconds=-1),
-        json.dumps({"version": "2", "share": 0.1, "until": float("inf")}),
+        lasting(share=0),
+        lasting(share=0.51),
+        lasting(share=float("nan")),
+        lasting(version="0"),
+        lasting(version="../1"),
+        lasting(until=1.0),
+        lasting(until=float("inf")),
         json.dumps({"version": 2, "share": 0.1, "until": 1e12}),
         json.dumps({"version": "2", "share": 0.1, "until": 1e12, "more": 1}),
-        json.dumps({"version": "2", "share": 0.1, "until": 1e12}).rjust(5000),
+        lasting().rjust(5000),
     ],
 )
 def test_what_is_no_wish_is_none(tag: str | None) -> None:
