@@ -30,6 +30,8 @@ _IMAGES_OF_CHARTS = (
     "prometheus-adapter", "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics",
     "gpu-device-plugin", "drift", "dashboards", "load-generator",
 )  # fmt: skip
+# Results that are within those of other steps: what made them is not asked for again.
+_ONLY_FOR_BUILDS = ("node-images", "nodejs")
 _PROBE_SECONDS = 4.0
 # A registry that is overlooked costs half an hour of building; a name that does not exist stays so.
 _AUTO = retry.Policy(
@@ -194,6 +196,18 @@ class Supplier:
         self._build([image_step(image, engine)])
         return image.built_ref
 
+    def prune(self) -> None:
+        """Remove what only builds needed: of Go's caches, the store, and BuildKit in our engine.
+
+        Call it when all is built that will be.
+        """
+        go_caches.prune(self._store.path(self._programs.go))
+        for step in _ONLY_FOR_BUILDS:
+            self._store.remove(step)
+        if own_pid() is not None:
+            engine = self._engine()
+            command.run([*engine.buildx, "prune", "--all", "--force"], env=engine.env)
+
     def _from_packages(self, why: str) -> Supplied:
         versions, programs, engine = self._versions, self._programs, self._engine()
         containers = Containers(versions, programs, engine)
@@ -205,8 +219,6 @@ class Supplier:
         missing = [step for name, step in self._tool_steps().items() if found[name] is None]
         # One list of targets: Debian and Python packages arrive while Go compiles.
         self._build([node, *(step for _, step in seeds), *missing])
-        if node.name in self._made and not self._check:
-            self._prune(engine)
         return Supplied(
             "packages",
             why,
@@ -217,13 +229,6 @@ class Supplier:
             pod_network(_OWN_NETWORK),
             made=self._made,
         )
-
-    def _prune(self, engine: Engine) -> None:
-        """Remove what no later step needs: of Go's caches, and in an engine of ours BuildKit's."""
-        with progress.step("prune caches"):
-            go_caches.prune(self._store.path(self._programs.go))
-            if own_pid() is not None:
-                command.run([*engine.buildx, "prune", "--all", "--force"], env=engine.env)
 
     def _pulled(self, mode: str, why: str, mirror: str) -> Supplied:
         engine, pinned = self._engine(), self._versions.images

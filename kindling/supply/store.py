@@ -74,6 +74,11 @@ class Store:
         path = self.path(step)
         return path.is_dir() and step.present(path)
 
+    def remove(self, name: str) -> None:
+        """Remove every result of the steps that are called ``name``."""
+        for path in self.root.glob(f"{name}-????????????????"):
+            shutil.rmtree(path)
+
     def clean_work(self) -> None:
         """Remove what killed builds left; the caller holds the run lock."""
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from kindling import paths
 from kindling.supply import command, go_caches, modes
 from kindling.supply.containers import Engine
 from kindling.supply.modes import Supplier
@@ -26,33 +28,37 @@ def removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return asked
 
 
-def supply(monkeypatch: pytest.MonkeyPatch, *made: str, check: bool = False) -> None:
-    def build(supplier: Supplier, _: object) -> None:
-        supplier._made += made
-
-    monkeypatch.setattr(Supplier, "_build", build)
-    Supplier(load(), ENGINE.docker, ENGINE.host, check).supply("packages", "asked for")
+def prune() -> None:
+    Supplier(load(), ENGINE.docker, ENGINE.host).prune()
 
 
-def test_caches_of_builds_go_with_the_last_build(
-    monkeypatch: pytest.MonkeyPatch, removed: list[str]
-) -> None:
-    supply(monkeypatch, "kubernetes", "node-image")
+def test_caches_of_builds_are_removed(removed: list[str]) -> None:
+    prune()
     assert removed == ["go", "docker-buildx prune --all --force"]
 
 
-@pytest.mark.parametrize(("made", "check"), [((), False), (("service-image",), False),
-                                             (("node-image",), True)])  # fmt: skip
-def test_caches_stay_while_an_image_is_worked_on_and_in_check_mode(
-    monkeypatch: pytest.MonkeyPatch, removed: list[str], made: tuple[str, ...], check: bool
-) -> None:
-    supply(monkeypatch, *made, check=check)
-    assert removed == []
+def test_results_that_others_hold_are_removed_and_the_others_stay(removed: list[str]) -> None:
+    names = ("node-images-0123456789abcdef", "node-image-0123456789abcdef", "nodejs-" + "0" * 16)
+    for name in names:
+        (paths.store_dir() / name).mkdir(parents=True)
+    prune()
+    assert [path.name for path in paths.store_dir().iterdir()] == ["node-image-0123456789abcdef"]
 
 
 def test_build_cache_of_the_users_engine_stays(
     monkeypatch: pytest.MonkeyPatch, removed: list[str]
 ) -> None:
     monkeypatch.setattr(modes, "own_pid", lambda: None)
-    supply(monkeypatch, "node-image")
+    prune()
     assert removed == ["go"]
+
+
+def test_cluster_up_prunes_only_after_all_was_built() -> None:
+    tasks = paths.REPOSITORY / "roles" / "images" / "tasks" / "pruned.yml"
+    (task,) = yaml.safe_load(tasks.read_text())
+    assert task["when"] == "'node-image' in images_supplied.made"
+    play = yaml.safe_load((paths.REPOSITORY / "playbooks" / "up.yml").read_text())
+    imported = [task["ansible.builtin.import_role"] for task in play[0]["tasks"]]
+    names = [(role["name"], role.get("tasks_from", "main")) for role in imported]
+    # The nodes have their images, and only waiting is left.
+    assert names.index(("images", "pruned")) > names.index(("releases", "main"))

@@ -1,0 +1,60 @@
+"""Ansible action: what only builds needed is removed."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+name: prune_builds
+short_description: Remove what only builds needed
+description:
+  - Go's modules and compiled packages, results that are part of others, and BuildKit's cache in an
+    engine of ours. A later build fetches and compiles again what it needs of them.
+options:
+  versions_file:
+    description: The file of versions and digests.
+    type: path
+    required: true
+  docker:
+    description: Path of the Docker client.
+    type: path
+    required: true
+  host:
+    description: Address of the engine.
+    type: str
+    required: true
+author: Kindling
+"""
+
+EXAMPLES = r"""
+- name: Only what later runs need is kept
+  prune_builds:
+    versions_file: images/versions.yml
+    docker: /usr/bin/docker
+    host: unix:///var/run/docker.sock
+"""
+
+RETURN = r"""
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kindling.action import Action
+from kindling.supply.modes import Supplier
+from kindling.supply.versions import load
+
+
+class ActionModule(Action):
+    """The action."""
+
+    ARGUMENTS: ClassVar = {
+        "versions_file": {"type": "path", "required": True},
+        "docker": {"type": "path", "required": True},
+        "host": {"type": "str", "required": True},
+    }
+
+    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        if not check:
+            versions = load(Path(params["versions_file"]))
+            Supplier(versions, Path(params["docker"]), params["host"]).prune()
+        return {"changed": True}
