@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kindling import paths, pip_config, retry
+from kindling.errors import KindlingError
 from kindling.supply import command
 from kindling.supply.store import Step, hash_files
 
@@ -52,7 +53,16 @@ class Engine:
 
     def has_image(self, ref: str) -> bool:
         """Whether the engine holds the image ``ref``."""
-        return ref in self._held_at_first or bool(self.run("image", "ls", "--quiet", ref).strip())
+        if ref in self._held_at_first:
+            return True
+        try:
+            # Not `image ls REF`: with containerd's store, Docker 26 finds no name with docker.io.
+            self.run("image", "inspect", "--format={{.Id}}", ref)
+        except KindlingError as error:
+            if "no such image" in error.message.lower():
+                return False
+            raise
+        return True
 
     @cached_property
     def _held_at_first(self) -> frozenset[str]:

@@ -109,8 +109,9 @@ def test_builds_know_the_package_index_and_its_password_is_in_no_file(
 DOCKER = """#!/bin/sh
 echo "$*" >> {folder}/asked
 case "$*" in
-  *--format*) printf 'kindling/a:1\\nregistry.k8s.io/b:2\\n<none>:<none>\\n' ;;
-  *) grep -qx "$4" {folder}/later 2>/dev/null && echo 0123 || true ;;
+  "image ls "*) printf 'kindling/a:1\\nregistry.k8s.io/b:2\\n<none>:<none>\\n' ;;
+  *) grep -qx "$4" {folder}/later 2>/dev/null && exit 0
+     cat {folder}/said >&2; exit 1 ;;
 esac
 """
 
@@ -119,6 +120,7 @@ def test_the_engine_is_asked_once_which_images_it_has(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text(DOCKER.format(folder=tmp_path))
     docker.chmod(0o755)
+    (tmp_path / "said").write_text("Error response from daemon: No such image: c:3\n")
     engine = Engine(docker, "unix:///nowhere")
     assert engine.has_image("docker.io/kindling/a:1")
     assert engine.has_image("registry.k8s.io/b:2")
@@ -127,3 +129,6 @@ def test_the_engine_is_asked_once_which_images_it_has(tmp_path: Path) -> None:
     # What is built in between is found.
     (tmp_path / "later").write_text("docker.io/kindling/c:3\n")
     assert engine.has_image("docker.io/kindling/c:3")
+    (tmp_path / "said").write_text("Cannot connect to the Docker daemon\n")
+    with pytest.raises(KindlingError, match="Cannot connect"):
+        engine.has_image("docker.io/kindling/d:4")
