@@ -257,7 +257,9 @@ def _follow(
     """
     child = subprocess.Popen(
         [sys.executable, *words], cwd=root, env=env, stdin=subprocess.DEVNULL, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        # No session of its own: it would have a priority of its own.
+        process_group=0,
     )  # fmt: skip
     lines: queue.Queue[str | None] = queue.Queue()
 

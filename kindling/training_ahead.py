@@ -59,7 +59,10 @@ def main(models: Sequence[str]) -> int:
         return 1
     give_way()
     train = [str(python), "-m", "kindling.train", "--no-register", *models]
-    return subprocess.run(train, check=False).returncode
+    code = subprocess.run(train, check=False).returncode
+    # MLflow's client is large: now it is compiled, and read from the disk, before it is waited for.
+    subprocess.run([str(python), "-c", "import pipeline.registration"], check=False)
+    return code
 
 
 def give_way() -> None:

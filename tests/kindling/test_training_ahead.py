@@ -15,12 +15,14 @@ from kindling import cluster, environments, lock, paths, run, settings, training
 from kindling.processes import alive
 from kindling.settings import Settings
 
-# Stands in for the pipeline's Python: says what it was started with, and does not end by itself.
+# Stands in for the pipeline's Python: says what it was started with, and trains until it is told.
 PYTHON = """#!/bin/sh
+cd "$KINDLING_CACHE"
+[ "$1" = -m ] || { echo "$@" > after.new; mv after.new after; exit; }
 { echo $$; echo "$@"; ps -o ni= -p $$; tail -c 3 /proc/$$/autogroup || echo 19
-  echo "$KINDLING_EVENTS"; } > "$KINDLING_CACHE/started.new"
-mv "$KINDLING_CACHE/started.new" "$KINDLING_CACHE/started"
-exec sleep 60
+  echo "$KINDLING_EVENTS"; } > started.new
+mv started.new started
+while [ ! -e trained ]; do sleep 0.05; done
 """
 
 
@@ -44,17 +46,29 @@ def beside(*overrides: str) -> contextlib.AbstractContextManager[None]:
 
 def test_it_trains_at_the_lowest_priority_and_ends_with_the_run(started: Path) -> None:
     with beside():
-        deadline = time.monotonic() + 30
-        while not started.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        pid, words, priority, group, events = started.read_text().splitlines()
+        pid, words, priority, group, events = wait_for(started)
         assert words == "-m kindling.train --no-register digits text"
         assert priority.strip() == "19"
         assert group.strip() == "19", "the scheduler compares whole sessions, by their own value"
         assert not events, "its steps would be shown as those of another task"
         assert alive(int(pid))
     assert not alive(int(pid))
+
+
+def test_what_registering_imports_is_compiled_after_the_training(started: Path) -> None:
+    with beside():
+        wait_for(started)
+        assert not started.with_name("after").exists()
+        started.with_name("trained").touch()
+        assert wait_for(started.with_name("after")) == ["-c import pipeline.registration"]
+
+
+def wait_for(file: Path) -> list[str]:
+    deadline = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return file.read_text().splitlines()
 
 
 @pytest.mark.parametrize(
