@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,26 @@ def test_the_lock_is_of_the_parameters_that_are_there() -> None:
         assert locked[f"train@{name}"]["params"]["params.yaml"] == {
             f"{name}.train": chosen[name]["train"]
         }
+
+
+def test_the_lock_is_of_the_code_that_is_there_so_that_training_leaves_a_checkout_as_it_was() -> (
+    None
+):
+    locked = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    for stage, known in locked.items():
+        for dependency in known["deps"]:
+            if not dependency["path"].startswith("pipeline/build/"):
+                path = ROOT / dependency["path"]
+                told = f"{path} is not what {stage} was run with: nox -s train -- --no-register"
+                assert dependency["md5"] == dvc_hash(path), told
+
+
+def dvc_hash(path: Path) -> str:
+    """What DVC writes into its lock."""
+    if path.is_file():
+        return hashlib.md5(path.read_bytes()).hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    content = [
+        {"md5": dvc_hash(file), "relpath": file.relative_to(path).as_posix()} for file in files
+    ]
+    return f"{hashlib.md5(json.dumps(content).encode()).hexdigest()}.dir"
