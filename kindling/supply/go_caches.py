@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,9 @@ def prune(
         if file.stat().st_mtime < old + 1:
             file.unlink()
     for folder in _module_dirs(modules):
-        if folder not in used:
+        # Go looks for a package in each module that it may be part of by its name.
+        prefix = f"{_module_path(folder.relative_to(modules))}/"
+        if not any(package.startswith(prefix) for package in used):
             _remove(folder)
     for archive in (modules / "cache" / "download").rglob("*.zip"):
         archive.unlink()
@@ -44,16 +47,22 @@ def prune(
     golang.pruned_mark().touch()
 
 
-def _use(go: Path, module: Path, packages: Sequence[str]) -> set[Path]:
-    """Compile whatever ``packages`` and their tests need; returns the folders of its modules."""
+def _use(go: Path, module: Path, packages: Sequence[str]) -> set[str]:
+    """Compile whatever ``packages`` and their tests need; returns its import paths with a slash."""
     listed = command.run(
-        ["go", "list", "-test", "-deps", "-export", "-f", "{{with .Module}}{{.Dir}}{{end}}",
-         *packages],
+        ["go", "list", "-test", "-deps", "-export", "-f", "{{.ImportPath}}", *packages],
         cwd=module,
         env=golang.environment(go),
         what="listing what our own Go programs need",
-    )  # fmt: skip
-    return {Path(line) for line in listed.splitlines() if line}
+    )
+    # What is compiled again for a test bears the test's name after its own.
+    return {f"{line.split()[0]}/" for line in listed.splitlines()}
+
+
+def _module_path(folder: Path) -> str:
+    """The path of the module in ``folder``, where capitals are written as ``!`` and the letter."""
+    escaped = folder.as_posix().rpartition("@")[0]
+    return re.sub("!(.)", lambda match: match[1].upper(), escaped)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -15,6 +15,9 @@ from kindling.supply import go_caches, golang
 from kindling.supply.store import Store
 
 _OWN = ("./cmd/...",)
+_USED = "outer/used"
+# By its name the package of `outer/used` may as well be part of `outer`, where Go looks too.
+_DEPENDENCIES = (_USED, "outer", "unused")
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +30,20 @@ def go() -> Path:
 
 @pytest.fixture(scope="module")
 def module(go: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A module whose program of ours uses one dependency, and whose other program uses two."""
+    """A module whose program of ours uses one dependency, and whose other program uses three."""
     place = tmp_path_factory.mktemp("go")
     folder = place / "module"
-    for name in ("used", "unused"):
+    for name in _DEPENDENCIES:
         publish(place / "proxy", name)
     write(folder / "go.mod", "module example.com/ours\n\ngo 1.26\n")
-    write(folder / "cmd/own/main.go", program("used"))
+    write(folder / "cmd/own/main.go", program(_USED))
     write(folder / "cmd/own/main_test.go", "package main\n")
-    write(folder / "upstream/both/main.go", program("used", "unused"))
+    write(folder / "upstream/both/main.go", program(*_DEPENDENCIES))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KINDLING_CACHE", str(place / "cache"))
         patch.setenv("GOPROXY", f"file://{place / 'proxy'}")
         patch.setenv("GONOSUMDB", "*")
-        call(go, folder, "get", "example.com/used@v1.0.0", "example.com/unused@v1.0.0")
+        call(go, folder, "get", *(f"example.com/{name}@v1.0.0" for name in _DEPENDENCIES))
         yield folder
 
 
@@ -52,12 +55,14 @@ def publish(proxy: Path, name: str) -> None:
     write(files / "v1.0.0.info", '{"Version": "v1.0.0"}')
     with zipfile.ZipFile(files / "v1.0.0.zip", "w") as archive:
         archive.writestr(f"{path}@v1.0.0/go.mod", definition)
-        archive.writestr(f"{path}@v1.0.0/{name}.go", f"package {name}\n\nfunc Do() {{}}\n")
+        package = name.rpartition("/")[2]
+        archive.writestr(f"{path}@v1.0.0/do.go", f"package {package}\n\nfunc Do() {{}}\n")
 
 
 def program(*names: str) -> str:
     imports = "".join(f'import "example.com/{name}"\n' for name in names)
-    return f"package main\n\n{imports}\nfunc main() {{ {'; '.join(n + '.Do()' for n in names)} }}\n"
+    calls = "; ".join(f"{name.rpartition('/')[2]}.Do()" for name in names)
+    return f"package main\n\n{imports}\nfunc main() {{ {calls} }}\n"
 
 
 def write(file: Path, text: str) -> None:
@@ -93,10 +98,10 @@ def test_what_tests_of_our_own_programs_need_stays_and_the_rest_goes(
     with monkeypatch.context() as patch:
         patch.setenv("GOPROXY", "off")
         said = call(go, module, "test", "-x", *_OWN)
-    assert not {"runtime", "testing", "example.com/used"} & set(compiled(said))
+    assert not {"runtime", "testing", f"example.com/{_USED}"} & set(compiled(said))
     # What was deleted is built again.
     said = call(go, module, "build", "-x", "-o", os.devnull, "./upstream/both")
-    assert compiled(said) == ["example.com/unused", "main"]
+    assert set(compiled(said)) == {"example.com/outer", "example.com/unused", "main"}
 
 
 def test_caches_are_pruned_once_for_each_build(go: Path, module: Path) -> None:
