@@ -19,8 +19,14 @@ from xdist.workermanage import WorkerController
 CLUSTER = "tests/cluster/"
 # What takes seconds comes first, so that a broken unit test shows at once.
 QUICK = ("tests/kindling/", "tests/plugins/", "tests/roles/", "tests/supply/")
-LONGEST_FIRST: tuple[str, ...] = ("tests/rules/test_rules.py",)
-TOGETHER: tuple[str, ...] = ()
+LONGEST_FIRST = (
+    "tests/images/test_go_programs.py", "tests/rules/", "tests/importer/test_conversion.py",
+    "tests/charts/test_every_chart.py", "tests/service/test_refused.py",
+    "tests/service/test_follow.py", "tests/service/test_canary.py", "tests/service/test_fuzz.py",
+    "tests/service/test_tracing.py",
+)  # fmt: skip
+# They need the same program, and build it where there is none.
+TOGETHER = ("tests/rules/",)
 
 _LOW_PRIORITY = 10
 

@@ -152,6 +152,13 @@ def test_a_replaced_fast_worker_takes_no_tests_of_the_cluster_while_another_has_
     assert not run.ran["gw2"][0].startswith(CLUSTER)
 
 
+def test_files_that_build_the_same_program_are_run_by_the_same_worker() -> None:
+    files = [f"{TOGETHER[0]}test_b.py", FAST_FILES[0], f"{TOGETHER[0]}test_a.py"]
+    run = Run(in_files(files), workers=2)
+    run.to_the_end()
+    assert sorted(map(run.files, run.ran)) == sorted([[files[0], files[2]], [files[1]]])
+
+
 def test_the_named_files_and_folders_are_there() -> None:
     names = [*(f"{CLUSTER}{name}" for name in ORDER), *LONGEST_FIRST, *QUICK, *TOGETHER]
     assert [name for name in names if not (paths.REPOSITORY / name).exists()] == []
