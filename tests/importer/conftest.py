@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from converter import MAKER, Made, convert, run
+from converter import MAKER, Converter, Made, run
 
 from kindling.import_answer import Answer
 
@@ -28,6 +28,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
 
 
 @pytest.fixture(scope="session")
-def converted(made: Callable[[str], Made]) -> Callable[[str], Answer]:
+def converter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converter]:
+    converter = Converter(tmp_path_factory.mktemp("converter"))
+    yield converter
+    converter.close()
+
+
+@pytest.fixture(scope="session")
+def converted(made: Callable[[str], Made], converter: Converter) -> Callable[[str], Answer]:
     """What the converter makes of the model of this name."""
-    return functools.cache(lambda name: convert(made(name).folder))
+    return functools.cache(lambda name: converter.convert(made(name).folder))

@@ -295,6 +295,9 @@ def skops() -> Any:
 
 
 PICKLE = {"serialization_format": "cloudpickle"}
+# MLflow else loads a model in a process of its own to know them; the importer never does.
+QUICKLY: dict[str, Any] = {"pip_requirements": []}
+AS_A_USER = "pipeline"
 MODELS: dict[str, Callable[[], Any]] = {
     made.__name__: made
     for made in (
@@ -402,7 +405,7 @@ def write_bad(folder: Path, name: str) -> None:
         signature = infer_signature(pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])}))
     flavor: Any = mlflow.xgboost if isinstance(model, xgb.XGBModel) else mlflow.sklearn
     more = {} if flavor is mlflow.xgboost else PICKLE
-    flavor.save_model(model, folder, signature=signature, **more)
+    flavor.save_model(model, folder, signature=signature, **more, **QUICKLY)
     if name in ACTS:
         (folder / "model.pkl").write_bytes(pickle.dumps(Acts(ACTS[name])))
     if name == "with_an_old_function":
@@ -416,7 +419,7 @@ def write_bad(folder: Path, name: str) -> None:
         (folder / "MLmodel").write_text(new)
 
 
-def write(out: Path, name: str, **options: Any) -> None:
+def write(out: Path, name: str) -> None:
     """Train and save one model, and what it makes of rows that it has not seen."""
     flavor, model, rows, labels, more = MODELS[name]()
     training, fresh = rows(TRAINING, 1), rows(ROWS, 2)
@@ -426,7 +429,7 @@ def write(out: Path, name: str, **options: Any) -> None:
     saved = model.booster if isinstance(model, Native) else model
     flavor.save_model(
         saved, out / name / "model", signature=infer_signature(training, predicted),
-        input_example=training[:3], **more, **options,
+        input_example=training[:3], **more, **({} if name == AS_A_USER else QUICKLY),
     )  # fmt: skip
     columns = fresh if isinstance(fresh, pd.DataFrame) else pd.DataFrame(fresh)
     truth = {
@@ -441,10 +444,8 @@ def write(out: Path, name: str, **options: Any) -> None:
 
 if __name__ == "__main__":
     folder, *names = sys.argv[1:]
-    # MLflow else loads each of all in a process of its own to know them; the importer never does.
-    quickly: dict[str, Any] = {} if names else {"pip_requirements": []}
     for wanted in names or MODELS:
         if wanted in MODELS:
-            write(Path(folder), wanted, **quickly)
+            write(Path(folder), wanted)
         else:
             write_bad(Path(folder) / wanted / "model", wanted)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from converter import Made
+from converter import Made, run
 from numpy.typing import NDArray
 
+from kindling import import_answer
 from kindling.import_answer import TOLERANCE, Answer
 from service.onnx import open_session
 from service.package import parse_descriptor
@@ -80,6 +82,18 @@ def test_it_says_of_a_thousand_rows_what_its_original_says(
     name: str, made: Callable[[str], Made], converted: Callable[[str], Answer]
 ) -> None:
     agree(converted(name), made(name).truth)
+
+
+def test_a_process_of_its_own_says_the_same(
+    made: Callable[[str], Made], converted: Callable[[str], Answer]
+) -> None:
+    model, forked = made("pipeline"), converted("pipeline")
+    done = run("-m", "importer", model.folder, "mine")
+    assert done.returncode == 0, done.stderr.decode()
+    answer = import_answer.read(io.BytesIO(done.stdout), "mine")
+    assert answer.figures == forked.figures
+    assert answer.files["model.json"] == forked.files["model.json"]
+    agree(answer, model.truth)
 
 
 def test_the_pipeline_is_described(converted: Callable[[str], Answer]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from converter import MAKER, convert, run
+from converter import MAKER, Converter, run
 
 from kindling.errors import KindlingError
 
@@ -37,14 +37,23 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("name", "reason", "next_step"), REFUSALS)
-def test_the_reason_is_clear(name: str, reason: str, next_step: str, bad: Path) -> None:
+def test_the_reason_is_clear(
+    name: str, reason: str, next_step: str, bad: Path, converter: Converter
+) -> None:
     with pytest.raises(KindlingError, match=reason) as error:
-        convert(bad / name / "model")
+        converter.convert(bad / name / "model")
     assert next_step in error.value.next_step
     assert "\n" not in error.value.for_people().replace("\n  next: ", "")
 
 
-def test_a_folder_of_anything_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_anything_else_is_refused(tmp_path: Path, converter: Converter) -> None:
     (tmp_path / "MLmodel").write_text("- no\n- model")
     with pytest.raises(KindlingError, match="MLmodel file cannot be read"):
-        convert(tmp_path)
+        converter.convert(tmp_path)
+
+
+def test_a_process_of_its_own_refuses_with_the_same_words(bad: Path, converter: Converter) -> None:
+    model = bad / "prints" / "model"
+    done = run("-m", "importer", model, "mine")
+    assert (done.returncode, done.stdout) == converter.said(model)
+    assert done.returncode == 3
