@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections import Counter
@@ -224,6 +225,8 @@ def test_texts_have_canaries_too(follow: Follow, registry: FakeRegistry) -> None
         json.dumps({"version": "2", "share": 0.1, "until": 1e12, "more": 1}),
         lasting().rjust(5000),
     ],
+    # Times in the names would be others in each worker.
+    ids=itertools.count(),
 )
 def test_what_is_no_wish_is_none(tag: str | None) -> None:
     assert Wish.parse(tag) is None
