@@ -23,8 +23,8 @@ def register(
     experiment = known.experiment_id if known else mlflow.create_experiment("malicious")
     run = mlflow.create_run(experiment).info
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
+        for file, content in files.items():
+            (Path(folder) / file).write_bytes(content)
         mlflow.log_artifacts(run.run_id, folder, "model")
     made = mlflow.create_model_version(
         name, f"{run.artifact_uri}/model", run.run_id, tags={"sha256": sha256, "gate": "passed"}

@@ -23,7 +23,6 @@ from registering import register, tag
 from kindling.pods import ServingPod, serving_pods
 
 MARKER = "/tmp/kindling-test-marker"
-GOOD = graphs.package(1)
 
 
 class Touch:
@@ -38,35 +37,40 @@ def case(files: dict[str, bytes], reason: str, sha256: str | None = None) -> Any
 
 
 PICKLE = pickle.dumps(Touch())
-CORPUS = {
-    "a pickle by its name": case({**GOOD, "model.pkl": PICKLE}, "only ONNX packages"),
-    "a pickle in place of a graph": case({**GOOD, "model.onnx": PICKLE}, "can be run"),
-    "a pickle in place of the descriptor": case({**GOOD, "model.json": PICKLE}, "not valid"),
-    "other content than was registered": case(
-        GOOD, "not the one whose SHA-256", tag(GOOD, model__onnx="0" * 64)
-    ),
-    "a name that leads up": case(
-        GOOD, "only ONNX packages", json.dumps({"../../../etc/passwd": "0" * 64})
-    ),
-    "weights in a file of the host": case(
-        {**GOOD, "model.onnx": graphs.outside("../../../etc/passwd")}, "External data path"
-    ),
-    "a terabyte out of nothing": case({**GOOD, "model.onnx": graphs.bloated(2**20)}, "memory"),
-    "a gigabyte out of nothing": case({**GOOD, "model.onnx": graphs.bloated(2**10)}, "memory"),
-    "another signature": case(
-        {**GOOD, "model.json": graphs.describe(classifier={
-            "features": 63, "minimum": 0, "maximum": 16, "classes": 10})},
-        "has input",
-    ),
-}  # fmt: skip
 
 
-# This one is put on the name that is served, the others on names of their own.
+def corpus(name: str) -> dict[str, Any]:
+    """Versions of a model ``name``, by what is wrong with each."""
+    good = graphs.package(1, name=name)
+    other = {"features": 63, "minimum": 0, "maximum": 16, "classes": 10}
+    return {
+        "a pickle by its name": case({**good, "model.pkl": PICKLE}, "only ONNX packages"),
+        "a pickle in place of a graph": case({**good, "model.onnx": PICKLE}, "can be run"),
+        "a pickle in place of the descriptor": case({**good, "model.json": PICKLE}, "not valid"),
+        "other content than was registered": case(
+            good, "not the one whose SHA-256", tag(good, model__onnx="0" * 64)
+        ),
+        "a name that leads up": case(
+            good, "only ONNX packages", json.dumps({"../../../etc/passwd": "0" * 64})
+        ),
+        "weights in a file of the host": case(
+            {**good, "model.onnx": graphs.outside("../../../etc/passwd")}, "External data path"
+        ),
+        "a terabyte out of nothing": case({**good, "model.onnx": graphs.bloated(2**20)}, "memory"),
+        "a gigabyte out of nothing": case({**good, "model.onnx": graphs.bloated(2**10)}, "memory"),
+        "another signature": case(
+            {**good, "model.json": graphs.describe(name, classifier=other)}, "has input"
+        ),
+    }
+
+
+# One is put on the name that is served, the others on names of their own.
 ON_DIGITS = "a pickle in place of a graph"
 NAMES = {
     case: "digits" if case == ON_DIGITS else f"malicious-{number}"
-    for number, case in enumerate(CORPUS)
+    for number, case in enumerate(corpus("digits"))
 }
+CORPUS = {case: corpus(name)[case] for case, name in NAMES.items()}
 
 
 @dataclass(frozen=True)
