@@ -23,7 +23,7 @@ from kindling.errors import KindlingError
 from kindling.processes import alive
 
 SOCKET = Path("/var/run/docker.sock")
-_START_SECONDS = 60
+_START_SECONDS = 300
 _STOP_SECONDS = 30
 # Of a run of the engine; after a reboot the pids in them are those of strangers.
 _RUN_FILES = ("dockerd.pid", "exec")
@@ -59,8 +59,17 @@ def own_host() -> str:
     return f"unix://{SOCKET}" if not SOCKET.exists() or _is_stale(SOCKET) else _own_socket()
 
 
-def answers(docker: Path, host: str) -> bool:
-    """Whether an engine answers at ``host`` within some seconds."""
+def answers(docker: Path, host: str, seconds: float = 0) -> bool:
+    """Whether an engine answers at ``host``, now or within about ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not _answers_now(docker, host):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def _answers_now(docker: Path, host: str) -> bool:
     try:
         done = subprocess.run(
             [docker, "info", "--format", "{{.ServerVersion}}"],
@@ -88,7 +97,7 @@ def missing_capabilities(status: Path = Path("/proc/self/status")) -> list[int]:
 def start(docker: Path, binaries: Sequence[Path]) -> str:
     """Start our engine, whose programs lie in ``binaries``, and return its address.
 
-    Raises KindlingError with the log's last lines when it does not answer in a minute.
+    Raises KindlingError with the log's last lines when it does not answer in some minutes.
     """
     folder = paths.engine_dir()
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from kindling import paths
+from kindling import paths, retry
 from kindling.errors import KindlingError
 from kindling.supply import command
 from kindling.supply.elf import exit_zero
@@ -30,7 +30,7 @@ def end(why):
     print(why, flush=True)
     os._exit({_NO_NETWORK})
 name, port, seconds = sys.argv[1:]
-signal.signal(signal.SIGALRM, lambda *_: end(f"no answer in {{seconds}} s"))
+signal.signal(signal.SIGALRM, lambda *_: end(f"timed out after {{seconds}} s"))
 signal.setitimer(signal.ITIMER_REAL, float(seconds))
 try:
     socket.create_connection((name, int(port))).close()
@@ -47,6 +47,7 @@ def prove_privileged(docker: Path, host: str) -> None:
             [docker, "run", "--rm", "--privileged", "--network=none", probe, "/probe"],
             env={"DOCKER_HOST": host},
             what="a privileged container, which kind's nodes are,",
+            again=retry.ENGINE,
         )
 
 
@@ -95,7 +96,9 @@ def _probe_image(docker: Path, host: str) -> Iterator[str]:
     archive.parent.mkdir(parents=True, exist_ok=True)
     exit_zero(archive, platform.machine())
     try:
-        command.run([docker, "import", archive, probe], env=env, what="docker import")
+        command.run(
+            [docker, "import", archive, probe], env=env, what="docker import", again=retry.ENGINE
+        )
         yield probe
     finally:
         subprocess.run(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kindling import engine, engine_probe, paths, pip_config, progress
+from kindling import engine, engine_probe, paths, pip_config, progress, retry
 from kindling.errors import KindlingError
 from kindling.supply import command
 from kindling.supply.archive import host_release
@@ -16,6 +17,9 @@ from kindling.supply.recipes import Programs
 from kindling.supply.store import Store, build_all
 from kindling.supply.versions import load
 
+_SERVICE_SECONDS = 120
+# A name that is not found for a moment is no broken network.
+_NETWORK = replace(retry.NETWORK, pauses=(2, 5))
 _LABEL = "app.kubernetes.io/part-of=kindling"
 _BUILD_PACKAGES = (
     "gcc",
@@ -49,8 +53,8 @@ def present(source: str, *, check: bool) -> dict[str, Any]:
     binaries = _distribution() if _use_distribution(source) else _unpacked()
     docker = docker or _client(check=False)[0]
     assert docker is not None
-    # Where services run, the distribution's package has started its engine by itself.
-    if not engine.answers(docker, host):
+    # Where services run, the distribution's package starts its engine by itself, in a while.
+    if not engine.answers(docker, host, _SERVICE_SECONDS if _has_services() else 0):
         with progress.step("start the container engine"):
             host = engine.start(docker, binaries)
     engine_probe.prove_privileged(docker, host)
@@ -68,7 +72,7 @@ def prepare_builds(docker: Path, host: str) -> None:
     if target is None:
         return
     try:
-        engine_probe.prove_network(docker, host, target)
+        retry.call(lambda: engine_probe.prove_network(docker, host, target), _NETWORK)
     except KindlingError:
         if engine.own_pid() is None:
             raise
@@ -148,6 +152,10 @@ def _client(*, check: bool) -> tuple[Path | None, list[str]]:
     return store.path(step) / "docker", build_all([step], store, workers=1)
 
 
+def _has_services() -> bool:
+    return Path("/run/systemd/system").exists()
+
+
 def _can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
@@ -157,7 +165,7 @@ def _refuse_where_impossible(source: str) -> None:
         raise KindlingError(
             "no container engine answers, and engine_source is none", next_step="start Docker"
         )
-    if shutil.which("dockerd") and Path("/run/systemd/system").exists():
+    if shutil.which("dockerd") and _has_services():
         raise KindlingError(
             "Docker is installed but does not answer",
             next_step="sudo systemctl start docker (or add yourself to the group docker)",
@@ -215,15 +223,19 @@ def install(packages: list[str]) -> list[str]:
     if not missing:
         return []
     env = {"DEBIAN_FRONTEND": "noninteractive"}
-    wait = "-o=DPkg::Lock::Timeout=120"
     with progress.step(f"install {', '.join(missing)}"):
         if command.run(["dpkg", "--audit"]).strip():
             # A killed run left packages unpacked; apt refuses to go on over them.
             command.run(["dpkg", "--configure", "--pending"], env=env, what="dpkg --configure")
-        command.run(["apt-get", wait, "--quiet", "update"], env=env, what="apt-get update")
-        command.run(
-            ["apt-get", wait, "--quiet", "--yes", "--no-install-recommends", "install", *missing],
-            env=env,
-            what="apt-get install",
-        )
+        # By default apt takes a list that it could not fetch for a warning.
+        _apt("update", "-o=APT::Update::Error-Mode=any")
+        _apt("install", "--yes", "--no-install-recommends", *missing)
     return missing
+
+
+def _apt(word: str, *options: str) -> None:
+    command.run(
+        # A machine that has just booted upgrades itself.
+        ["apt-get", "-o=DPkg::Lock::Timeout=600", "--quiet", word, *options],
+        env={"DEBIAN_FRONTEND": "noninteractive"}, what=f"apt-get {word}", again=retry.NETWORK,
+    )  # fmt: skip

@@ -112,6 +112,21 @@ def test_engine_of_ours_without_a_network_is_restarted_before_a_build(
     assert ours.started == 1
 
 
+def test_name_that_is_not_found_for_a_moment_restarts_nothing(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    ours = Engine(monkeypatch, own=True)
+    answers = iter(["[Errno -3] Temporary failure in name resolution", ""])
+
+    def prove(*_: object) -> None:
+        if why := next(answers):
+            raise KindlingError(why)
+
+    monkeypatch.setattr(engine_probe, "prove_network", prove)
+    engine_setup.prepare_builds(Path("docker"), HOST)
+    assert (ours.started, len(pauses)) == (0, 1)
+
+
 def test_engine_of_the_user_is_never_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = Engine(monkeypatch, own=False)
     with pytest.raises(KindlingError, match="no network"):
