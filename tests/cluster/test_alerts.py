@@ -72,6 +72,12 @@ def wrong(cluster: Cluster, monitoring: Monitoring, holdout: dict[str, Any]) -> 
     """Both at the same time, in pods that have seen nothing else; forgotten afterwards."""
     environment = hold_at_minimum()
     forget(cluster)
+    # A pod that is about to end still gets requests, and takes their labels with it.
+    selector = "--selector=app.kubernetes.io/name=serving"
+    eventually(
+        lambda: len(cluster.kubectl.items("pods", "--namespace=kindling", selector)) == 1,
+        seconds=90, what="the pods before are gone",
+    )  # fmt: skip
     eventually(
         lambda: {monitoring.state(alert, **DIGITS) for alert in ALERTS} == {"inactive"},
         seconds=240, what="nothing is left of what other tests sent",
