@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -20,3 +21,5 @@ os.environ |= {
 # have other bytes on another machine. These run on every x86-64 of the last ten years.
 if _CPU.exists() and " avx2 " in _CPU.read_text(encoding="utf-8"):
     os.environ["OPENBLAS_CORETYPE"] = "Haswell"
+# MLflow records the version of pip for conda, and warns where there is none: our environments.
+logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
