@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -22,7 +23,7 @@ class Monitoring:
         return self._prometheus.get(path, **parameters)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The result of an instant query: each with ``metric`` and ``value``."""
+        """The result of an instant query: each with ``metric``, and ``value`` or ``values``."""
         found: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return found
 
@@ -44,12 +45,16 @@ class Monitoring:
     def states(self, alert: str, since: float, **labels: str) -> list[str]:
         """The states that the alert with these labels went through after ``since``, in order."""
         chosen = ",".join(f'{name}="{value}"' for name, value in labels.items())
-        found = self.ask(
-            "query_range", query=f'ALERTS{{alertname="{alert}",{chosen}}}',
-            start=f"{since}", end=f"{time.time()}", step="1s",
-        )["result"]  # fmt: skip
-        first = sorted((one["values"][0][0], one["metric"]["alertstate"]) for one in found)
-        return list(dict.fromkeys(state for _, state in first))
+        # Samples as they are: what had no end when Prometheus restarted else lasts five minutes.
+        window = math.ceil(time.time() - since)
+        found = self.query(f'ALERTS{{alertname="{alert}",{chosen}}}[{window}s]')
+        seen = sorted(
+            (at, one["metric"]["alertstate"])
+            for one in found
+            for at, _ in one["values"]
+            if at >= since
+        )
+        return list(dict.fromkeys(state for _, state in seen))
 
     def notified(self, alert: str, status: str, since: float, **labels: str) -> list[Any]:
         """Notifications of the alert that arrived at the receiver after ``since`` (Unix time)."""

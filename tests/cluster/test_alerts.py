@@ -70,36 +70,42 @@ class Wrong:
 @pytest.fixture(scope="module")
 def wrong(cluster: Cluster, monitoring: Monitoring, holdout: dict[str, Any]) -> Iterator[Wrong]:
     """Both at the same time, in pods that have seen nothing else; forgotten afterwards."""
-    environment = hold_at_minimum()
-    forget(cluster)
-    # A pod that is about to end still gets requests, and takes their labels with it.
     selector = "--selector=app.kubernetes.io/name=serving"
-    eventually(
-        lambda: len(cluster.kubectl.items("pods", "--namespace=kindling", selector)) == 1,
-        seconds=90, what="the pods before are gone",
-    )  # fmt: skip
-    eventually(
-        lambda: {monitoring.state(alert, **DIGITS) for alert in ALERTS} == {"inactive"},
-        seconds=240, what="nothing is left of what other tests sent",
-    )  # fmt: skip
     inverted = [[16 - pixel for pixel in row] for row in holdout["request"]["instances"]]
-    body, since = json.dumps({"instances": inverted}).encode(), time.time()
+    body = json.dumps({"instances": inverted}).encode()
+    environment = hold_at_minimum()
     try:
+        forget(cluster)
+        # A pod that is about to end still gets requests, and takes their labels with it.
+        eventually(
+            lambda: len(cluster.kubectl.items("pods", "--namespace=kindling", selector)) == 1,
+            seconds=90, what="the pods before are gone",
+        )  # fmt: skip
+        # A Prometheus that started again as a pod ended takes it for there for five minutes.
+        eventually(
+            lambda: {monitoring.state(alert, **DIGITS) for alert in ALERTS} == {"inactive"},
+            seconds=360, what="nothing is left of what other tests sent",
+        )  # fmt: skip
+        since = time.time()
         with Load(cluster.url, body, threads=1, pause=0.05, seconds=600) as inputs:
             label(cluster, holdout, shift=1, rounds=10)
             yield Wrong(since, inputs)
-    finally:
         if monitoring.state("ModelDrift", **DIGITS) != "inactive":
             forget(cluster)
+    finally:
         release(environment)
 
 
 def fires(monitoring: Monitoring, alert: str, since: float) -> list[Any]:
     """The alert pends, fires, and is notified. Returns the notifications."""
-    eventually(
-        lambda: monitoring.state(alert, **DIGITS) == "firing", seconds=240, what=f"{alert} fires"
-    )
-    assert monitoring.states(alert, since, **DIGITS) == ["pending", "firing"]
+    states: list[str] = []
+
+    def fired() -> bool:
+        states[:] = monitoring.states(alert, since, **DIGITS)
+        return "firing" in states
+
+    eventually(fired, seconds=240, what=f"{alert} fires")
+    assert states == ["pending", "firing"]
     found = eventually(
         lambda: monitoring.notified(alert, "firing", since, **DIGITS),
         seconds=60, what=f"{alert} is notified",
