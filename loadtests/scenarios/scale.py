@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import chain
 
 from loadtests.autoscaler import wait_at_minimum
@@ -56,20 +55,13 @@ def _run(test: LoadTest) -> list[Check]:
         scrape=described.intervals.oldest_metric,
     )
     test.say(f"{rate:g} requests/s, whatever is answered; then {_BASE_RATE:g}")
-    most_seconds = within + _SCHEDULE_SECONDS
-    stages = [
-        Stage("steady", _STEADY_SECONDS, rate, users * 2),
-        Stage("less", most_seconds, _BASE_RATE, users),
-    ]
-    with test.load(stages, BUSY) as generator:
-        test.pause("steady load", _STEADY_SECONDS)
-        less = generator.begin + _STEADY_SECONDS
-        test.wait(
-            "the pods to be taken away again",
-            lambda: time.time() > less and _is_at_minimum(test),
-            seconds=most_seconds,
-        )  # fmt: skip
-        generator.wait(0)
+    test.drive(
+        [
+            Stage("steady", _STEADY_SECONDS, rate, users * 2),
+            Stage("less", within + _SCHEDULE_SECONDS, _BASE_RATE, users),
+        ],
+        BUSY,
+    )
     wait_at_minimum(environment)
     return _judge(test, wanted, full, rate, within)
 
@@ -111,10 +103,6 @@ def _judge(test: LoadTest, wanted: int, full: Window, rate: float, within: float
             ],
         )
     )  # fmt: skip
-
-
-def _is_at_minimum(test: LoadTest) -> bool:
-    return scaling.at_minimum(test.timeline, scenario=SCENARIO.name).status == "passed"
 
 
 def _alone(test: LoadTest) -> Window:
