@@ -177,12 +177,32 @@ def no_other(
         why = f"{watchdog} did not fire: are rules evaluated?"
         return make.invalid(name, why, expected=expected)
     others = [one for one in firing if one.name not in fine]
-    new = sorted({_named(one) for one in others if one.time >= since})
+    already = _at_first(timeline)
+    new = sorted(
+        {_named(one) for one in others if one.time >= since and _labels(one) not in already}
+    )
     before = sorted({_named(one) for one in others if one.time < since})
     observed = "; ".join(new) or "none"
     if before:
         observed += f" (before the run: {'; '.join(before)})"
     return make(name, not new, expected=expected, observed=observed, hint=_LOOK)
+
+
+def _at_first(timeline: Timeline) -> set[frozenset[tuple[str, str]]]:
+    """The labels of alerts that fired when observing began.
+
+    They may be seen to begin once more: rules with other windows, or Prometheus itself, started.
+    """
+    seeing = first(timeline.of("observer", "alert"), lambda one: one.fields["state"] == "connected")
+    return {
+        _labels(one)
+        for one in timeline.of("alert", until=seeing.time if seeing else 0.0)
+        if one.fields["state"] == "firing"
+    }
+
+
+def _labels(alert: Moment) -> frozenset[tuple[str, str]]:
+    return frozenset(alert.fields["labels"].items())
 
 
 def _named(alert: Moment) -> str:

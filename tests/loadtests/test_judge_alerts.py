@@ -145,6 +145,21 @@ def test_no_other_alert() -> None:
     assert check(Story().alert(20, "firing", 20), "HighErrorRate").status == "invalid"
 
 
+def test_what_fired_when_observing_began_may_begin_again() -> None:
+    def check(story: Story) -> Check:
+        again = story.alert(10, "inactive", -60).alert(20, "firing", 15)
+        return alerts.no_other(again.timeline, scenario="errors", since=T)
+
+    early = watched().alert(-5, "firing", -60).observer(-4, "alert", "connected")
+    found = check(early)
+    assert (found.status, found.observed) == (
+        "passed", "none (before the run: HighErrorRate digits)",
+    )  # fmt: skip
+    during = watched().observer(-4, "alert", "connected").alert(-3, "firing", -3)
+    assert check(during).status == "failed"
+    assert check(early.alert(21, "firing", 21, **TEXT)).status == "failed"
+
+
 def test_the_run_was_seen() -> None:
     def check(story: Story, *names: str) -> Check:
         return sight.seen_throughout(
