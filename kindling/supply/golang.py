@@ -30,7 +30,6 @@ class Program:
     ldflags: str = ""
     tags: str = ""
     cgo: bool = False
-    gcflags: str = ""
     own_sources: tuple[str, ...] = field(default=())
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -87,8 +86,6 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
         flags = ["-ldflags", f"-s -w {spec.ldflags}".strip()]
         if spec.tags:
             flags += ["-tags", spec.tags]
-        if spec.gcflags:
-            flags += [f"-gcflags={spec.gcflags}"]
         env = environment(results["go-toolchain"], cgo=spec.cgo)
         # One call for all packages of a kind shares their compilation and links in parallel.
         alike = {name: path for name, path in spec.packages.items() if _base(path) == name}
@@ -110,7 +107,7 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
 
     linked = [f"{name}={binary}" for binary, names in spec.links.items() for name in names]
     inputs = (
-        sources, spec.ldflags, spec.tags, spec.gcflags, *sorted(spec.packages.values()), *linked
+        sources, spec.ldflags, spec.tags, *sorted(spec.packages.values()), *linked
     )  # fmt: skip
     return Step(spec.name, inputs, build, needs=(go,), after=after, exclusive=True)
 
