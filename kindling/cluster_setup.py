@@ -16,7 +16,7 @@ from kindling import cluster, engine_setup, paths, progress, retry
 from kindling import engine as engines
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
-from kindling.supply.containers import Engine, retag
+from kindling.supply.containers import Engine, save
 from kindling.supply.modes import is_loopback
 
 # kind gives a node 30 s to boot, and a port that was free may be taken by then. kubeadm has waited
@@ -140,10 +140,9 @@ def import_images(engine: Engine, name: str, refs: Sequence[str], *, check: bool
     paths.work_dir().mkdir(parents=True, exist_ok=True)
     union = sorted({ref for absent_refs in missing.values() for ref in absent_refs})
     with tempfile.TemporaryDirectory(dir=paths.work_dir()) as scratch:
-        raw, archive = Path(scratch) / "raw.tar", Path(scratch) / "images.tar"
+        archive = Path(scratch) / "images.tar"
         with progress.step(f"save {len(union)} images for the nodes"):
-            engine.run("save", "--output", raw, *union, what="docker save")
-            retag(raw, archive, {ref: ref for ref in union})
+            save(engine, archive, {ref: ref for ref in union})
         with progress.step(f"import them into {len(missing)} nodes"), ThreadPoolExecutor() as pool:
             list(pool.map(lambda node: _import(engine, node, archive), missing))
     return [f"{node} {ref}" for node, absent_refs in missing.items() for ref in absent_refs]

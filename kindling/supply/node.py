@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shlex
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +20,10 @@ _ARCHIVES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kub
 _BY_NAME = """#!/bin/bash
 exec -a "${0##*/}" /usr/bin/kubernetes "$@"
 """
+# kind pulls its base image five times, with ten seconds of pauses, before it takes what is there.
+_NO_PULL = """#!/bin/sh
+test "$1" = pull || exec {docker} "$@"
+"""
 
 
 def images_step(
@@ -32,7 +38,8 @@ def images_step(
     def build(out: Path, results: Mapping[str, Path]) -> None:
         bake(images, engine, results)
         for name, held in archives([*images, *(image for image, _ in seeds)]).items():
-            save(held, engine, out / f"{name}.tar")
+            names = {image.built_ref: image.ref for image in held}
+            save(engine, out / f"{name}.tar", names)
 
     needs = {need.name: need for image in images for need in image.needs}
     inputs = tuple(f"{image.ref} {image.key}" for image in images)
@@ -52,23 +59,29 @@ def archives(images: Sequence[Image]) -> dict[str, list[Image]]:
 
 
 def node_image_step(
-    base: Image, images: Step, kubectl: Step, kind: Step, version: str, engine: Engine
+    base: Image, made: Step, images: Step, kubectl: Step, kind: Step, version: str, engine: Engine
 ) -> Step:
-    """A step that leaves the node image in the engine; ``image.ref`` in its result names it."""
-    needs = (*base.needs, images, kubectl, kind)
+    """A step that leaves the node image in the engine; ``image.ref`` in its result names it.
+
+    ``made`` is the step of its ``base``, ``images`` that of the archives in it.
+    """
+    needs = (made, images, kubectl, kind)
     key = Step("node-image", (version, base.key), lambda *_: None, needs=needs).key
     ref = f"docker.io/kindling/node:{version}-{key[:12]}"
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
-        bake([base], engine, results)
         server = out / "server.tar.gz"
         server_archive(server, results[kubectl.name], results[images.name], version)
         scratch = out / "tmp"
         scratch.mkdir()
+        docker = scratch / "docker"
+        docker.write_text(_NO_PULL.format(docker=shlex.quote(str(engine.docker))))
+        docker.chmod(0o755)
+        path = f"{scratch}{os.pathsep}{engine.env['PATH']}"
         command.run(
             [results[kind.name] / "kind", "build", "node-image", "--type=file",
              f"--image={ref}", f"--base-image={base.built_ref}", server],
-            env={**engine.env, "TMPDIR": str(scratch)},
+            env={**engine.env, "PATH": path, "TMPDIR": str(scratch)},
             what="kind build node-image", again=retry.ENGINE,
         )  # fmt: skip
         server.unlink()

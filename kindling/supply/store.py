@@ -80,13 +80,16 @@ class Store:
             shutil.rmtree(path)
 
     def clean_work(self) -> None:
-        """Remove what killed builds left; the caller holds the run lock."""
+        """Remove what killed builds left; what a living process builds stays."""
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        for mount in sorted(mounts, reverse=True):
-            # A killed mmdebstrap may have left the host's /dev mounted in there.
-            if Path(mount).is_relative_to(self._work):
-                subprocess.run(["umount", "--lazy", mount], check=True, capture_output=True)
-        shutil.rmtree(self._work, ignore_errors=True)
+        for folder in self._work.glob("*"):
+            if Path("/proc", _builder(folder)).exists():
+                continue
+            for mount in sorted(mounts, reverse=True):
+                # A killed mmdebstrap may have left the host's /dev mounted in there.
+                if Path(mount).is_relative_to(folder):
+                    subprocess.run(["umount", "--lazy", mount], check=True, capture_output=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def run(self, step: Step) -> Path:
         """Build ``step``, whose needs are finished, and return its folder."""
@@ -98,6 +101,11 @@ class Store:
         shutil.rmtree(final, ignore_errors=True)
         work.rename(final)
         return final
+
+
+def _builder(work: Path) -> str:
+    """The number of the process that builds, or built, in ``work``."""
+    return work.name.rpartition(".")[2]
 
 
 def wanted(targets: Iterable[Step], store: Store) -> list[Step]:

@@ -9,10 +9,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from scripted import scripted
 
 from kindling import paths, pip_config
 from kindling.errors import KindlingError
-from kindling.supply.containers import Engine, Image, bake, retag
+from kindling.supply.containers import Engine, Image, bake, retag, save
 from kindling.supply.elf import exit_zero
 
 
@@ -65,6 +66,73 @@ def test_archives_name_all_images_first_where_kind_reads_them(saved: Path, tmp_p
         ["registry.k8s.io/etcd:3.6.8-0"],
         ["registry.k8s.io/pause:3.10"],
     ]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An engine's folder with the content of two images; one is an index of more than is here."""
+    blobs = tmp_path / "engine/containerd/daemon/io.containerd.content.v1.content/blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def described(config: str, layer: str) -> str:
+        layers = [{"digest": f"sha256:{layer}"}]
+        return json.dumps({"config": {"digest": f"sha256:{config}"}, "layers": layers})
+
+    platforms = [
+        {"digest": "sha256:aa", "platform": {"architecture": "unknown", "os": "unknown"}},
+        {"digest": "sha256:bb", "platform": {"architecture": "riscv64", "os": "linux"}},
+        {"digest": "sha256:2e", "platform": {"architecture": "amd64", "os": "linux"}},
+    ]
+    for name, content in {
+        "1e": json.dumps({"manifests": platforms}), "aa": "{}", "2e": described("ce", "le"),
+        "1f": described("cf", "lf"), "ce": "{}", "cf": "{}", "le": "layer e", "lf": "layer f",
+    }.items():  # fmt: skip
+        (blobs / name).write_text(content)
+    return tmp_path / "engine"
+
+
+def about(root: Path, kind: str = "io.containerd.snapshotter.v1") -> str:
+    return json.dumps({"DriverStatus": [["driver-type", kind]], "DockerRootDir": str(root)})
+
+
+NAMED = {
+    "docker.io/kindling/etcd:1": "registry.k8s.io/etcd:3.6.8-0",
+    "docker.io/kindling/pause:1": "registry.k8s.io/pause:3.10",
+}
+
+
+def test_images_are_read_where_the_engine_has_their_content(root: Path, tmp_path: Path) -> None:
+    docker = scripted(tmp_path, "docker", (0, about(root), ""), (0, "sha256:1e\nsha256:1f\n", ""))
+    save(Engine(docker.path, "unix:///nowhere"), tmp_path / "named.tar", NAMED)
+    assert docker.calls[1] == ["image", "inspect", "--format={{.Id}}", *NAMED]
+    with tarfile.open(tmp_path / "named.tar") as archive:
+        names = archive.getnames()
+        manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
+        content = [archive.extractfile(one["Layers"][0]).read() for one in manifest]  # type: ignore[union-attr]
+    assert names[0] == "repositories"
+    assert [one["RepoTags"] for one in manifest] == [[name] for name in NAMED.values()]
+    assert content == [b"layer e", b"layer f"]
+    assert [one["Config"] for one in manifest] == ["blobs/sha256/ce", "blobs/sha256/cf"]
+
+
+@pytest.mark.parametrize("why", ["another store", "a part that is elsewhere", "another host's"])
+def test_images_out_of_reach_are_saved_by_the_engine(
+    why: str, root: Path, saved: Path, tmp_path: Path
+) -> None:
+    told = about(root)
+    answers = [(0, "sha256:1e\nsha256:1f\n", "")]
+    if why == "a part that is elsewhere":
+        (root / "containerd/daemon/io.containerd.content.v1.content/blobs/sha256/lf").unlink()
+    else:
+        told = about(root, "overlay2") if why == "another store" else about(root / "missing")
+        answers = []
+    docker = scripted(tmp_path, "docker", (0, told, ""), *answers, (0, "", ""))
+    saved.rename(tmp_path / "named.raw")
+    save(Engine(docker.path, "unix:///nowhere"), tmp_path / "named.tar", NAMED)
+    assert docker.calls[-1] == ["save", "--output", str(tmp_path / "named.raw"), *NAMED]
+    with tarfile.open(tmp_path / "named.tar") as archive:
+        assert "blobs/l1" in archive.getnames()
+    assert not (tmp_path / "named.raw").exists()
 
 
 def test_the_probe_is_a_program_that_exits_with_zero(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kindling.supply.containers import Image
+from kindling.supply import node
+from kindling.supply.containers import Engine, Image
 from kindling.supply.node import archives, server_archive
+from kindling.supply.store import Step
 
 _NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 
@@ -33,6 +35,31 @@ def test_kind_gets_a_script_that_runs_the_one_binary_under_its_own_name(
     script.chmod(0o755)
     called = subprocess.run([script, "/proc/self/cmdline"], capture_output=True, check=True)
     assert called.stdout.split(b"\0")[0].decode() == name
+
+
+def test_kind_pulls_nothing_and_has_the_engines_client_for_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its base image is of this host; no registry has it."""
+    real = tmp_path / "the engine's" / "docker"
+    kind, out = tmp_path / "kind" / "kind", tmp_path / "out"
+    for file, text in (
+        (real, f'echo "$@" >> {tmp_path}/calls\n'),
+        (kind, 'docker pull base && docker run "a b"\n'),
+    ):
+        file.parent.mkdir()
+        file.write_text(f"#!/bin/sh\n{text}")
+        file.chmod(0o755)
+    out.mkdir()
+    monkeypatch.setattr(node, "server_archive", lambda target, *_: target.touch())
+    image = Image("node")
+    steps = [Step(name, (), lambda *_: None) for name in ("base", "images", "kubectl", "kind")]
+    engine = Engine(real, "unix:///nowhere")
+    base, images, kubectl, program = steps
+    step = node.node_image_step(image, base, images, kubectl, program, "v1.36.4", engine)
+    step.build(out, {one.name: tmp_path / one.name for one in steps})
+    assert (tmp_path / "calls").read_text() == "run a b\n"
+    assert [file.name for file in out.iterdir()] == ["image.ref"]
 
 
 def test_images_with_a_shared_layer_are_in_one_of_kinds_archives_and_none_is_empty() -> None:

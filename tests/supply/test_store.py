@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,8 +64,28 @@ def test_a_failed_step_leaves_no_result_and_keeps_those_that_ended(tmp_path: Pat
         build_all([bad], store, workers=2)
     assert store.has(good)
     assert not store.has(bad)
-    store.clean_work()
-    assert [p.name for p in tmp_path.iterdir()] == [store.path(good).name]
+    (work,) = (tmp_path / ".work").iterdir()
+    assert (work / "half").exists()
+
+
+def test_work_of_a_process_that_has_ended_is_removed_and_of_one_that_lives_is_not(
+    tmp_path: Path,
+) -> None:
+    living = subprocess.Popen(["sleep", "60"])
+    try:
+        left, under_way = (
+            tmp_path / ".work" / f"a-0123456789abcdef.{pid}" for pid in (2**22 + 1, living.pid)
+        )
+        for folder in (left, under_way):
+            (folder / "part").mkdir(parents=True)
+        Store(tmp_path).clean_work()
+        assert not left.exists()
+        assert under_way.joinpath("part").exists()
+    finally:
+        living.kill()
+        living.wait()
+    Store(tmp_path).clean_work()
+    assert not under_way.exists()
 
 
 def test_exclusive_steps_never_run_at_the_same_time_and_others_run_beside_them(
