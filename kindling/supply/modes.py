@@ -17,7 +17,7 @@ from pathlib import Path
 from kindling import paths, progress, retry, web
 from kindling.engine import own_pid
 from kindling.errors import KindlingError
-from kindling.supply import command, go_caches, tools
+from kindling.supply import command, tools
 from kindling.supply.containers import Engine, image_step
 from kindling.supply.engine import BUILDX
 from kindling.supply.recipes import Containers, Programs
@@ -197,11 +197,10 @@ class Supplier:
         return image.built_ref
 
     def prune(self) -> None:
-        """Remove what only builds needed: of Go's caches, the store, and BuildKit in our engine.
+        """Remove what only builds needed: of the store, and BuildKit in our engine.
 
         Call it when all is built that will be.
         """
-        go_caches.prune(self._store.path(self._programs.go))
         for step in _ONLY_FOR_BUILDS:
             self._store.remove(step)
         if own_pid() is not None:
@@ -218,7 +217,7 @@ class Supplier:
         found = {name: tool.on_path() for name, tool in self._catalogue().items()}
         missing = [step for name, step in self._tool_steps().items() if found[name] is None]
         # One list of targets: Debian and Python packages arrive while Go compiles.
-        self._build([node, *(step for _, step in seeds), *missing])
+        self._build([node, *(step for _, step in seeds), *missing, programs.pruned])
         return Supplied(
             "packages",
             why,

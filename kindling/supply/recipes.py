@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from kindling import paths
-from kindling.supply import command, debian, golang, nodejs, wheels
-from kindling.supply.containers import IMAGES, Engine, Image
+from kindling.supply import command, debian, go_caches, golang, nodejs, wheels
+from kindling.supply.containers import IMAGES, Engine, Image, image_step
 from kindling.supply.engine import programs as engine_programs
 from kindling.supply.golang import Program
 from kindling.supply.node import images_step, node_image_step
@@ -139,7 +139,8 @@ class Programs:
             version += f" -X helm.sh/helm/v3/{package}.k8sVersionMajor={major}"
             version += f" -X helm.sh/helm/v3/{package}.k8sVersionMinor={minor}"
         spec = Program("helm", "cluster", {"helm": "helm.sh/helm/v3/cmd/helm"}, ldflags=version)
-        return self._program(spec, after=(self.components,))
+        # The last: images do not wait for it, and their building leaves a processor free.
+        return self._program(spec, after=(self.alertmanager,))
 
     @cached_property
     def monitoring(self) -> Step:
@@ -180,7 +181,23 @@ class Programs:
         sources = ("internal", *(f"cmd/{n}" for n in names))
         packages = {n: f"./cmd/{n}" for n in names}
         spec = Program("own-programs", "cluster", packages, own_sources=sources)
-        return self._program(spec, after=(self.helm,))
+        return self._program(spec, after=(self.components,))
+
+    @cached_property
+    def pruned(self) -> Step:
+        """Go's caches, cut down once all of these are built."""
+        after = (
+            self.containerd, self.runc, self.kind, self.kubernetes, self.kubectl, self.components,
+            self.own, self.monitoring, self.alertmanager, self.helm, self.pause, self.kind_files,
+        )  # fmt: skip
+
+        def build(_: Path, results: Mapping[str, Path]) -> None:
+            go_caches.prune(results[self.go.name])
+
+        return Step(
+            "prune-go-caches", (), build, needs=(self.go,), after=after,
+            present=lambda _: golang.pruned_mark().exists(),
+        )  # fmt: skip
 
     @cached_property
     def pause(self) -> Step:
@@ -248,8 +265,9 @@ class Containers:
             root=self._debian("debian-node", _NODE_PACKAGES, bootable=True),
         )
         images = images_step([*self._in_node(), *self.addons.values()], self._engine, seeds)
+        made = image_step(base, self._engine, name="node-base-image")
         return node_image_step(
-            base, images, programs.kubectl, programs.kind, self._versions.kubernetes,
+            base, made, images, programs.kubectl, programs.kind, self._versions.kubernetes,
             self._engine,
         )  # fmt: skip
 

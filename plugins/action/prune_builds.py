@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 name: prune_builds
 short_description: Remove what only builds needed
 description:
-  - Go's modules and compiled packages, results that are part of others, and BuildKit's cache in an
-    engine of ours. A later build fetches and compiles again what it needs of them.
+  - Results that are part of others, and BuildKit's cache in an engine of ours. A later build makes
+    again what it needs of them.
 options:
   versions_file:
     description: The file of versions and digests.

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from kindling import paths
-from kindling.supply import command, go_caches, modes
+from kindling.supply import command, modes
 from kindling.supply.containers import Engine
 from kindling.supply.modes import Supplier
+from kindling.supply.recipes import Containers, Programs
 from kindling.supply.versions import load
 
 ENGINE = Engine(Path("docker"), "unix:///e.sock", ("docker-buildx",))
@@ -21,7 +22,6 @@ def removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What is asked to go, in order."""
     monkeypatch.setenv("KINDLING_CACHE", str(tmp_path))
     asked: list[str] = []
-    monkeypatch.setattr(go_caches, "prune", lambda _: asked.append("go"))
     monkeypatch.setattr(command, "run", lambda words, **_: asked.append(" ".join(words)))
     monkeypatch.setattr(Supplier, "_engine", lambda _: ENGINE)
     monkeypatch.setattr(modes, "own_pid", lambda: 1)
@@ -34,7 +34,21 @@ def prune() -> None:
 
 def test_caches_of_builds_are_removed(removed: list[str]) -> None:
     prune()
-    assert removed == ["go", "docker-buildx prune --all --force"]
+    assert removed == ["docker-buildx prune --all --force"]
+
+
+def test_gos_caches_are_pruned_when_nothing_is_built_any_more_that_reads_them() -> None:
+    versions = load()
+    programs = Programs(versions)
+    todo, seen = [Containers(versions, programs, ENGINE).node([]), programs.helm], set[str]()
+    pruned_after = {step.name for step in programs.pruned.after}
+    while todo:
+        step = todo.pop()
+        if step.name not in seen:
+            seen.add(step.name)
+            todo += [*step.needs, *step.after]
+            assert programs.go not in step.needs or step.name in pruned_after, step.name
+    assert len(seen) > len(pruned_after) > 10
 
 
 def test_results_that_others_hold_are_removed_and_the_others_stay(removed: list[str]) -> None:
@@ -50,7 +64,7 @@ def test_build_cache_of_the_users_engine_stays(
 ) -> None:
     monkeypatch.setattr(modes, "own_pid", lambda: None)
     prune()
-    assert removed == ["go"]
+    assert removed == []
 
 
 def test_cluster_up_prunes_only_after_all_was_built() -> None:
