@@ -165,12 +165,13 @@ def test_a_model_that_fails_tells_no_internals() -> None:
 
 def test_a_text_that_takes_too_long_is_given_up() -> None:
     scripted = Scripted(seconds=0.05)
-    with listening(scripted.served(), request_seconds=0.3) as server, server.client() as client:
+    # Long enough for a few steps where other tests take the processors.
+    with listening(scripted.served(), request_seconds=2) as server, server.client() as client:
         assert client.chat.completions.create(**GOOD).choices
         with pytest.raises(InternalServerError) as error:
             client.chat.completions.create(**GOOD | {"max_tokens": 200})
     assert (error.value.status_code, error.value.code) == (504, "timed_out")
-    assert scripted.steps < 20
+    assert scripted.steps < 100
 
 
 def test_too_many_requests_are_turned_away_and_openais_client_tries_again() -> None:
