@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -211,15 +212,15 @@ def save(engine: Engine, target: Path, names: Mapping[str, str]) -> None:
     In the archive they bear the values. Where the engine's content is in reach it is read there:
     ``docker save`` hands it over in small pieces, and takes ten times as long.
     """
-    try:
-        if engine.content is None:
-            raise FileNotFoundError
-        _write_content(engine, engine.content, target, names)
-    except FileNotFoundError:
-        raw = target.with_suffix(".raw")
-        engine.run("save", "--output", raw, *names, what="docker save")
-        retag(raw, target, names)
-        raw.unlink()
+    if engine.content:
+        # A part that is elsewhere: the engine knows where.
+        with suppress(FileNotFoundError):
+            _write_content(engine, engine.content, target, names)
+            return
+    raw = target.with_suffix(".raw")
+    engine.run("save", "--output", raw, *names, what="docker save")
+    retag(raw, target, names)
+    raw.unlink()
 
 
 def _write_content(engine: Engine, content: Path, target: Path, names: Mapping[str, str]) -> None:

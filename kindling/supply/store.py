@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,16 +81,22 @@ class Store:
             shutil.rmtree(path)
 
     def clean_work(self) -> None:
-        """Remove what killed builds left; what a living process builds stays."""
+        """Remove what builds left that were killed or failed; what another process builds stays.
+
+        To be called before this process builds.
+        """
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for folder in self._work.glob("*"):
-            if Path("/proc", _builder(folder)).exists():
+            builder = folder.name.rpartition(".")[2]
+            if builder != str(os.getpid()) and Path("/proc", builder).exists():
                 continue
             for mount in sorted(mounts, reverse=True):
                 # A killed mmdebstrap may have left the host's /dev mounted in there.
                 if Path(mount).is_relative_to(folder):
                     subprocess.run(["umount", "--lazy", mount], check=True, capture_output=True)
             shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            self._work.rmdir()
 
     def run(self, step: Step) -> Path:
         """Build ``step``, whose needs are finished, and return its folder."""
@@ -101,11 +108,6 @@ class Store:
         shutil.rmtree(final, ignore_errors=True)
         work.rename(final)
         return final
-
-
-def _builder(work: Path) -> str:
-    """The number of the process that builds, or built, in ``work``."""
-    return work.name.rpartition(".")[2]
 
 
 def wanted(targets: Iterable[Step], store: Store) -> list[Step]:
