@@ -41,8 +41,9 @@ def present(source: str, *, check: bool) -> dict[str, Any]:
     host = engine.default_host() if engine.own_pid() is None else engine.own_host()
     if docker is not None and engine.answers(docker, host):
         own = engine.own_pid() is not None
-        if own and not engine.has_bridge() and not check:
-            _restart(docker)
+        if own and not engine.has_bridge():
+            if not check:
+                _restart(docker)
             made = [*made, "engine"]
         if not own and not check:
             engine_probe.prove_privileged(docker, host)

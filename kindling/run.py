@@ -14,8 +14,9 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from kindling import doctor, engine, lock, paths, settings, summary, training_ahead
+from kindling import doctor, engine, last_run, lock, paths, settings, summary, training_ahead
 from kindling.errors import KindlingError
 from kindling.settings import Settings
 
@@ -82,16 +83,36 @@ def _run(arguments: argparse.Namespace) -> int:
         _refuse_hopeless(chosen)
     with lock.hold(f"cluster-{arguments.playbook}") as run, contextlib.ExitStack() as beside:
         if arguments.playbook == "up" and not arguments.check:
+            digest = last_run.inputs(arguments.inventory, overrides)
+            if not arguments.verbose and _nothing_to_do(chosen, digest, began):
+                return 0
             env = environment(run.id, _events_file())
             beside.enter_context(training_ahead.beside(chosen, env))
         code = _playbook(arguments, overrides, run.id)
         if code == 0 and arguments.playbook == "up" and not arguments.check:
-            print(summary.render(chosen, _timings(), time.monotonic() - began))
+            timings = _timings()
+            last_run.keep(chosen.cluster_name, digest, _actions_file(), timings["roles"])
+            print(summary.render(chosen, timings, time.monotonic() - began))
         if code == 0 and arguments.playbook == "down" and not arguments.check:
             if arguments.all:
                 _remove_caches()
             _clean_up()
     return code
+
+
+def _nothing_to_do(chosen: Settings, digest: str, began: float) -> bool:
+    """Whether the cluster is what the last run made of it; then that is told as a run would."""
+    found = last_run.holds(chosen.cluster_name, digest)
+    if found is None:
+        return False
+    for note in found.notes:
+        print(f"   note  {note}")
+    recap, seconds = f"ok={found.actions} changed=0 failed=0 skipped=0", time.monotonic() - began
+    print(f"{recap} in {seconds:.1f} s")
+    timings = {"recap": recap, "seconds": round(seconds, 2), "roles": found.roles, "tasks": []}
+    _timings_file().write_text(json.dumps(timings, indent=1))
+    print(summary.render(chosen, timings, seconds))
+    return True
 
 
 def _refuse_hopeless(chosen: Settings) -> None:
@@ -105,7 +126,8 @@ def _playbook(arguments: argparse.Namespace, overrides: dict[str, object], run_i
     cache = paths.cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     events = _events_file()
-    events.unlink(missing_ok=True)
+    for file in (events, _actions_file()):
+        file.unlink(missing_ok=True)
     command = [
         str(Path(sys.executable).parent / "ansible-playbook"),
         f"--inventory={paths.REPOSITORY / 'inventories' / arguments.inventory}",
@@ -147,6 +169,7 @@ def environment(run_id: str, events: Path) -> dict[str, str]:
         lock.VARIABLE: run_id,
         "KINDLING_EVENTS": str(events),
         "KINDLING_TIMINGS": str(_timings_file()),
+        last_run.VARIABLE: str(_actions_file()),
         "PYTHONPATH": str(paths.REPOSITORY),
         "ANSIBLE_CONFIG": str(paths.REPOSITORY / "ansible.cfg"),
         # Ansible refuses to start in a locale that is not UTF-8.
@@ -158,18 +181,23 @@ def _events_file() -> Path:
     return paths.state_root() / "events.jsonl"
 
 
+def _actions_file() -> Path:
+    return paths.state_root() / "actions.jsonl"
+
+
 def _timings_file() -> Path:
     return paths.cache_dir() / "timings.json"
 
 
-def _timings() -> dict[str, object]:
-    found: dict[str, object] = json.loads(_timings_file().read_text())
+def _timings() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_timings_file().read_text())
     return found
 
 
 def _clean_up() -> None:
     """Remove what is neither a cluster's nor a cache; the lock is held until it is gone."""
-    _events_file().unlink(missing_ok=True)
+    for file in (_events_file(), _actions_file()):
+        file.unlink(missing_ok=True)
     lock.remove()
     with contextlib.suppress(OSError):
         paths.state_root().rmdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -27,13 +27,14 @@ _ROLES = {
 def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> str:
     """The closing table for the cluster that ``settings`` names.
 
-    ``timings`` is what the callback wrote; ``seconds`` is the whole run.
+    ``timings`` is what the callback wrote, or a run that had nothing to do; ``seconds`` is the whole
+    run.
     """
     known = cluster.facts(settings.cluster_name) or {}
     out = io.StringIO()
     console = Console(file=out, width=_WIDTH, highlight=False, force_terminal=sys.stdout.isatty())
     console.print()
-    console.print(_what_runs(known, {task["role"] for task in timings["tasks"]}))
+    console.print(_what_runs(known, timings["roles"]))
     console.print(_how_long(timings, seconds))
     port = known.get("ports", {}).get("serving", 8080)
     example = paths.REPOSITORY / "service" / "example.json"
@@ -50,7 +51,7 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def _what_runs(known: Mapping[str, Any], roles: set[str]) -> Table:
+def _what_runs(known: Mapping[str, Any], roles: Collection[str]) -> Table:
     table = Table(title="What runs", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("what", "where", "about"):
         table.add_column(heading, overflow="fold")

@@ -37,6 +37,7 @@ _NOT_FOUND = re.compile(
     r"((secret|configmap) \".+\" not found|couldn't find key .+ in (Secret|ConfigMap) )"
 )
 _STARTING = ("ContainerCreating", "PodInitializing")
+_SCALED_TO_0 = "somebody has scaled it to 0"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def state(workload: Workload, live: Mapping[str, Any] | None) -> str:
     else:
         wanted = live["spec"].get("replicas", 1)
         if wanted == 0:
-            return "somebody has scaled it to 0"
+            return _SCALED_TO_0
         updated, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
         if status.get("replicas", 0) > wanted:
             return "old pods are still there"
@@ -108,7 +109,7 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
     # The loop itself is patient, and says meanwhile what it waits for.
     api = kubectl.api(patient=False)
     for poll in itertools.count():
-        lacking = _lacking(api, workloads)
+        lacking = not_ready(api, workloads)
         elapsed = time.monotonic() - began
         for workload in workloads:
             if workload not in lacking and str(workload) not in ready:
@@ -118,7 +119,7 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
             return ready
         if poll % _LOOK_AT_PODS == _LOOK_AT_PODS - 1 or elapsed > timeout:
             troubles = _troubles(kubectl, lacking)
-        hopeless = _hopeless(troubles, not_found_since, elapsed)
+        hopeless = _SCALED_TO_0 in lacking.values() or _hopeless(troubles, not_found_since, elapsed)
         shown = [f"{what}: {words}" for what, words in (*lacking.items(), *troubles.items())]
         progress.emit("wait", "update", "; ".join(shown))
         if hopeless or elapsed > timeout:
@@ -132,7 +133,8 @@ def wait(kubectl: Kubectl, workloads: Sequence[Workload], timeout: float) -> dic
     raise AssertionError("unreachable")
 
 
-def _lacking(api: Api, workloads: Sequence[Workload]) -> dict[Workload, str]:
+def not_ready(api: Api, workloads: Sequence[Workload]) -> dict[Workload, str]:
+    """Those of ``workloads`` that are not ready now, and what each lacks, in words."""
     kinds = sorted({w.kind for w in workloads} & _LISTS.keys())
     try:
         listed = {kind: api.items(_LISTS[kind]) for kind in kinds}

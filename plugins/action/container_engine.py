@@ -55,10 +55,9 @@ owned:
   type: bool
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from kindling.action import Action
-from kindling.engine_setup import absent, present
 
 
 class ActionModule(Action):
@@ -73,8 +72,3 @@ class ActionModule(Action):
         },
         "purge": {"type": "bool", "default": False},
     }
-
-    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        if params["state"] == "present":
-            return present(params["source"], check=check)
-        return absent(purge=params["purge"], check=check)

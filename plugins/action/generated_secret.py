@@ -48,11 +48,10 @@ generated:
   elements: str
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from kindling import cluster_secrets
 from kindling.action import Action
-from kindling.kubectl import ARGUMENTS, Kubectl
+from kindling.kubectl import ARGUMENTS
 
 _SECRET = {
     "name": {"type": "str", "required": True},
@@ -71,15 +70,3 @@ class ActionModule(Action):
         },
         **ARGUMENTS,
     }  # fmt: skip
-
-    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        kubectl = Kubectl.of(params)
-        wanted = [
-            cluster_secrets.Wanted(one["name"], one["namespace"], tuple(one["keys"]))
-            for one in params["secrets"]
-        ]
-        lacking = cluster_secrets.missing(kubectl, wanted)
-        if not check:
-            cluster_secrets.generate(kubectl, lacking)
-        generated = [f"{o.namespace}/{o.name} {key}" for o, keys in lacking.items() for key in keys]
-        return {"changed": bool(lacking), "generated": generated}

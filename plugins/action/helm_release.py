@@ -68,12 +68,11 @@ releases:
   elements: dict
 """
 
-from pathlib import Path
 from typing import Any, ClassVar
 
-from kindling import helm
+from kindling import actions
 from kindling.action import Action
-from kindling.kubectl import ARGUMENTS, Kubectl
+from kindling.kubectl import ARGUMENTS
 
 _RELEASE = {
     "name": {"type": "str", "required": True},
@@ -98,31 +97,4 @@ class ActionModule(Action):
     }
 
     def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        kubectl, releases = Kubectl.of(params), params["releases"]
-        wanted = [helm.Release(**{**raw, "chart": Path(raw["chart"])}) for raw in releases]
-        plans = helm.plan(kubectl, wanted, remove=params["state"] == "absent")
-        changed = [plan for plan in plans if plan.changed]
-        result: dict[str, Any] = {
-            "changed": bool(changed),
-            "releases": [
-                {"name": p.release.name, "changed": p.changed, "recovered": p.recovered}
-                for p in plans
-            ],
-        }
-        if changed:
-            client = helm.Helm(Path(params["helm_binary"]), kubectl, params["timeout"])
-            if self._task.diff:
-                result["diff"] = [_diff(client, plan) for plan in changed]
-            if not check:
-                client.carry_out(changed, wait=params["wait"])
-        return result
-
-
-def _diff(client: helm.Helm, plan: helm.Plan) -> dict[str, str]:
-    header = f"{plan.release.namespace}/{plan.release.name}"
-    return {
-        "before_header": header,
-        "after_header": header,
-        "before": helm.masked_manifest(plan.live.manifest) if plan.live else "",
-        "after": "" if plan.remove else client.render(plan.release),
-    }
+        return actions.helm_release(params, check=check, diff=bool(self._task.diff))

@@ -86,13 +86,9 @@ notes:
   elements: str
 """
 
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from kindling import cluster_setup
 from kindling.action import Action
-from kindling.engine import answers
-from kindling.supply.containers import Engine
 
 
 class ActionModule(Action):
@@ -113,30 +109,3 @@ class ActionModule(Action):
         "about": {"type": "dict", "default": {}},
     }
     REQUIRED_IF: ClassVar = (("state", "present", ("docker", "host", "node_image")),)
-
-    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        name = str(params["name"])
-        if params["state"] == "absent":
-            return cluster_setup.absent(name, check=check)
-        if params["state"] == "joined":
-            return cluster_setup.joined(name, check=check)
-        return _present(name, params, check=check)
-
-
-def _present(name: str, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-    engine = Engine(Path(str(params["docker"])), str(params["host"]))
-    if check and not answers(engine.docker, engine.host):
-        return {"changed": True, "facts": {}, "notes": []}
-    wanted = cluster_setup.Wanted(
-        name=name,
-        **{
-            key: params[key]
-            for key in ("node_image", "ports", "tools", "about", "mirror", "autoscaler_period")
-        },
-        pools=params["node_pools"],
-    )
-    result = cluster_setup.present(engine, wanted, check=check)
-    if not (check and result["changed"]):
-        brought = cluster_setup.import_images(engine, name, list(params["images"]), check=check)
-        result["changed"] = result["changed"] or bool(brought)
-    return result

@@ -36,12 +36,9 @@ EXAMPLES = r"""
 RETURN = r"""
 """
 
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from kindling.action import Action
-from kindling.supply.modes import Supplier
-from kindling.supply.versions import load
 
 
 class ActionModule(Action):
@@ -52,9 +49,3 @@ class ActionModule(Action):
         "docker": {"type": "path", "required": True},
         "host": {"type": "str", "required": True},
     }
-
-    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        if not check:
-            versions = load(Path(params["versions_file"]))
-            Supplier(versions, Path(params["docker"]), params["host"]).prune()
-        return {"changed": True}

@@ -36,9 +36,8 @@ made:
   elements: str
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from kindling import sample_models
 from kindling.action import Action
 
 
@@ -49,7 +48,3 @@ class ActionModule(Action):
         "cluster": {"type": "str", "required": True},
         "models": {"type": "list", "elements": "str", "required": True},
     }
-
-    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        made = sample_models.ensure(params["cluster"], params["models"], check=check)
-        return {"changed": bool(made), "made": made}

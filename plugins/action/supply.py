@@ -91,18 +91,10 @@ notes:
   elements: str
 """
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from kindling.action import Action
-from kindling.cluster import facts
-from kindling.engine import answers
-from kindling.engine_setup import prepare_builds
-from kindling.supply.modes import MODES, Supplier, choose, unknown
-from kindling.supply.versions import load
-
-_NO_GRAFANA = "there is no image of Grafana: a read-only viewer shows the same dashboards"
+from kindling.supply.modes import MODES
 
 
 class ActionModule(Action):
@@ -116,18 +108,3 @@ class ActionModule(Action):
         "docker": {"type": "path", "required": True},
         "host": {"type": "str", "required": True},
     }
-
-    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        versions = load(Path(params["versions_file"]))
-        running = (facts(params["cluster"]) or {}).get("supply", "")
-        mode, why = choose(params["mode"], params["mirror"], versions, running)
-        if check and not answers(Path(params["docker"]), params["host"]):
-            return {"changed": True, **asdict(unknown(mode, why, versions))}
-        supplier = Supplier(versions, Path(params["docker"]), params["host"], check)
-        mirror = params["mirror"] if mode == "mirror" else ""
-        supplied = supplier.supply(
-            mode, why, mirror,
-            before_build=lambda: prepare_builds(Path(params["docker"]), params["host"]),
-        )  # fmt: skip
-        notes = [] if "grafana" in supplied.images else [_NO_GRAFANA]
-        return {"changed": bool(supplied.made), "notes": notes, **asdict(supplied)}

@@ -50,11 +50,10 @@ ready_after:
   type: dict
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from kindling import progress, workloads
 from kindling.action import Action
-from kindling.kubectl import ARGUMENTS, Kubectl
+from kindling.kubectl import ARGUMENTS
 
 _KINDS = ["Deployment", "StatefulSet", "DaemonSet", "APIService", "Node", "URL"]
 _WORKLOAD = {
@@ -72,11 +71,3 @@ class ActionModule(Action):
         **ARGUMENTS,
         "timeout": {"type": "int", "default": 900},
     }
-
-    def perform(self, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
-        if check:
-            return {"changed": False, "ready_after": {}}
-        wanted = [workloads.Workload(**raw) for raw in params["workloads"]]
-        with progress.step("wait"):
-            ready = workloads.wait(Kubectl.of(params), wanted, params["timeout"])
-        return {"changed": False, "ready_after": ready}

@@ -101,7 +101,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._view.close()
             self._view.line(f"{recap} in {elapsed:.1f} s")
         if file := os.environ.get("KINDLING_TIMINGS"):
-            content = {"recap": recap, "seconds": round(elapsed, 2), "tasks": self._timings}
+            roles = sorted({timing["role"] for timing in self._timings})
+            content = {
+                "recap": recap, "seconds": round(elapsed, 2), "roles": roles,
+                "tasks": self._timings,
+            }  # fmt: skip
             Path(file).write_text(json.dumps(content, indent=1))
 
     def _title(self) -> str:

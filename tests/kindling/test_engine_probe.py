@@ -112,6 +112,18 @@ def test_engine_of_ours_without_a_network_is_restarted_before_a_build(
     assert ours.started == 1
 
 
+def test_engine_of_ours_without_its_bridge_is_to_be_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = Engine(monkeypatch, own=True)
+    monkeypatch.setattr(engine_setup, "_client", lambda **_: (Path("docker"), []))
+    assert engine_setup.present("auto", check=True)["changed"]
+    assert ours.started == 0
+    assert engine_setup.present("auto", check=False)["changed"]
+    assert ours.started == 1
+    assert not engine_setup.present("auto", check=True)["changed"]
+
+
 def test_name_that_is_not_found_for_a_moment_restarts_nothing(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:

@@ -257,6 +257,13 @@ def test_a_wait_for_an_image_that_cannot_come_ends_at_once(
     assert clock[0] < 30
 
 
+def test_a_wait_for_what_somebody_scaled_to_none_ends_at_once(clock: list[float]) -> None:
+    kubectl = FakeKubectl(lambda _: [{**deployment(), "spec": {"replicas": 0}}])
+    with pytest.raises(KindlingError, match=r"cannot help:\n.*scaled it to 0"):
+        workloads.wait(kubectl, [WEB], timeout=600)
+    assert clock[0] == 0
+
+
 @pytest.mark.parametrize(
     "other",
     [
