@@ -27,7 +27,7 @@ _ROLES = {
 def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> str:
     """The closing table for the cluster that ``settings`` names.
 
-    ``timings`` is what the callback wrote, or a run that had nothing to do; ``seconds`` is the whole
+    ``timings`` is what the callback wrote, or a run with nothing to do; ``seconds`` is the whole
     run.
     """
     known = cluster.facts(settings.cluster_name) or {}
