@@ -189,7 +189,7 @@ def _secrets() -> tuple[list[str], dict[str, str]]:
     return secrets, env
 
 
-def image_step(image: Image, engine: Engine, base: Step | None = None, name: str = "") -> Step:
+def image_step(image: Image, engine: Engine, base: Step | None = None) -> Step:
     """A step that leaves ``image`` in the engine; ``base`` is the step of its base image."""
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
@@ -198,7 +198,7 @@ def image_step(image: Image, engine: Engine, base: Step | None = None, name: str
 
     needs = (*image.needs, *([base] if base else []))
     return Step(
-        name or f"{image.folder}-image",
+        f"{image.folder}-image",
         (image.key,),
         build,
         needs=needs,
@@ -273,21 +273,11 @@ def retag(source: Path, target: Path, names: Mapping[str, str]) -> None:
 
 
 def _add_names(archive: tarfile.TarFile, manifest: Sequence[Mapping[str, Any]]) -> None:
-    """Begin an archive with what its images are called.
-
-    ``repositories`` comes first: it is the one file in which ``kind build node-image`` reads
-    the names of more than one image.
-    """
-    repositories: dict[str, dict[str, str]] = {}
-    for entry in manifest:
-        for ref in entry["RepoTags"]:
-            repository, _, tag = ref.rpartition(":")
-            repositories.setdefault(repository, {})[tag] = Path(entry["Config"]).name
-    for name, content in (("repositories", repositories), ("manifest.json", manifest)):
-        data = json.dumps(content).encode()
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        archive.addfile(info, io.BytesIO(data))
+    """Begin an archive with what its images are called."""
+    data = json.dumps(manifest).encode()
+    info = tarfile.TarInfo("manifest.json")
+    info.size = len(data)
+    archive.addfile(info, io.BytesIO(data))
 
 
 def _member(archive: tarfile.TarFile, name: str) -> Any:

@@ -12,7 +12,7 @@ from kindling.supply import command, debian, go_caches, golang, nodejs, wheels
 from kindling.supply.containers import IMAGES, Engine, Image, image_step
 from kindling.supply.engine import programs as engine_programs
 from kindling.supply.golang import Program
-from kindling.supply.node import images_step, node_image_step
+from kindling.supply.node import HELPER_SECONDS, MANIFESTS, images_step, write_manifests
 from kindling.supply.store import Step
 from kindling.supply.versions import Versions
 
@@ -194,9 +194,10 @@ class Programs:
         def build(_: Path, results: Mapping[str, Path]) -> None:
             go_caches.prune(results[self.go.name])
 
+        # Their keys: what is about to be built will want it, whatever the mark says now.
         return Step(
-            "prune-go-caches", (), build, needs=(self.go,), after=after,
-            present=lambda _: golang.pruned_mark().exists(),
+            "prune-go-caches", tuple(step.key for step in after), build, needs=(self.go,),
+            after=after, present=lambda _: golang.pruned_mark().exists(),
         )  # fmt: skip
 
     @cached_property
@@ -214,14 +215,16 @@ class Programs:
 
     @cached_property
     def kind_files(self) -> Step:
-        """The files that kind's base image copies in, out of the kind module."""
+        """What kind's base and node images have of its own files, out of the kind module."""
 
         def build(out: Path, results: Mapping[str, Path]) -> None:
             source = golang.module_dir(results[self.go.name], "cluster", "sigs.k8s.io/kind")
             command.run(["cp", "-r", f"{source}/images/base/files/.", out])
             command.run(["chmod", "-R", "u+w", out])
+            write_manifests(source, out / "kind" / "manifests")
 
-        return Step("kind-files", (self._versions.tools["kind"],), build, needs=(self.go,))
+        inputs = (self._versions.tools["kind"], *MANIFESTS.values(), str(HELPER_SECONDS))
+        return Step("kind-files", inputs, build, needs=(self.go,))
 
     @cached_property
     def dashboards_page(self) -> Step:
@@ -254,7 +257,7 @@ class Containers:
         """Kind's node image, with the images of add-ons and ``seeds`` baked in."""
         programs = self._programs
         base = Image(
-            "node",
+            "node-base",
             {
                 "kind": programs.kind_files,
                 "containerd": programs.containerd,
@@ -265,11 +268,12 @@ class Containers:
             root=self._debian("debian-node", _NODE_PACKAGES, bootable=True),
         )
         images = images_step([*self._in_node(), *self.addons.values()], self._engine, seeds)
-        made = image_step(base, self._engine, name="node-base-image")
-        return node_image_step(
-            base, made, images, programs.kubectl, programs.kind, self._versions.kubernetes,
-            self._engine,
-        )  # fmt: skip
+        image = Image(
+            "node",
+            {"kubectl": programs.kubectl, "kind": programs.kind_files, "images": images},
+            args={"BASE": base.built_ref, "KUBERNETES": self._versions.kubernetes},
+        )
+        return image_step(image, self._engine, image_step(base, self._engine))
 
     @cached_property
     def addons(self) -> dict[str, Image]:

@@ -1,77 +1,100 @@
-"""What kind's build of the node image reads."""
+"""What the node image takes out of kind's sources, and the images in it."""
 
 from __future__ import annotations
 
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
-from kindling.supply import node
+from kindling.errors import KindlingError
+from kindling.supply import containers, node
 from kindling.supply.containers import Engine, Image
-from kindling.supply.node import archives, server_archive
+from kindling.supply.node import go_constant, images_step, write_manifests
 from kindling.supply.store import Step
 
-_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+CNI = """package nodeimage
+const kindnetdImage = "docker.io/kindest/kindnetd:v1"
+const defaultCNIManifest = `
+# would you kindly template this file
+image: ` + kindnetdImage + `
+`
+"""
+STORAGE = """package nodeimage
+const storageHelperImage = "docker.io/kindest/local-path-helper:v1"
+const defaultStorageManifest = `
+data:
+  config.json: |-
+    {
+            "nodePathMap":[]
+    }
+  helper: ` + storageHelperImage + `
+`
+"""
+
+
+def sources(folder: Path, storage: str = STORAGE) -> Path:
+    place = folder / "pkg" / "build" / "nodeimage"
+    place.mkdir(parents=True)
+    (place / "const_cni.go").write_text(CNI)
+    (place / "const_storage.go").write_text(storage)
+    (place / "build.go").write_text('const defaultCNIManifest = "another"')
+    return folder
+
+
+def test_kinds_manifests_are_as_its_own_build_writes_them(tmp_path: Path) -> None:
+    write_manifests(sources(tmp_path / "kind"), tmp_path / "manifests")
+    text = (tmp_path / "manifests" / "default-cni.yaml").read_text()
+    assert text == (
+        "\n# would you kindly template this file\nimage: docker.io/kindest/kindnetd:v1\n"
+    )
+
+
+def test_the_provisioner_soon_makes_another_helper_pod(tmp_path: Path) -> None:
+    write_manifests(sources(tmp_path / "kind"), tmp_path / "manifests")
+    storage = yaml.safe_load((tmp_path / "manifests" / "default-storage.yaml").read_text())
+    config = yaml.safe_load(storage["data"]["config.json"])
+    assert config == {"cmdTimeoutSeconds": node.HELPER_SECONDS, "nodePathMap": []}
+    assert storage["data"]["helper"] == "docker.io/kindest/local-path-helper:v1"
+
+
+def test_sources_of_a_kind_that_is_made_otherwise_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(KindlingError, match="no constant defaultStorageManifest"):
+        write_manifests(sources(tmp_path / "a", "package nodeimage\n"), tmp_path / "b")
+    other = 'const defaultStorageManifest = "kind: ConfigMap"'
+    with pytest.raises(KindlingError, match="nodePathMap"):
+        write_manifests(sources(tmp_path / "c", other), tmp_path / "d")
+    with pytest.raises(KindlingError, match="no constant b"):
+        go_constant("const a = `x` + b", "a")
 
 
 @pytest.mark.parametrize("name", ["kubeadm", "kubelet"])
-def test_kind_gets_a_script_that_runs_the_one_binary_under_its_own_name(
-    name: str, tmp_path: Path
-) -> None:
-    for file in ("kubectl", *(f"{archive}.tar" for archive in _NAMES)):
-        (tmp_path / file).write_text(file)
-    server_archive(tmp_path / "server.tar.gz", tmp_path, tmp_path, "v1.36.4")
-    script = tmp_path / name
-    with tarfile.open(tmp_path / "server.tar.gz") as archive:
-        files = {Path(member).name for member in archive.getnames()}
-        content = archive.extractfile(f"kubernetes/server/bin/{name}")
-        assert content is not None
-        text = content.read().decode()
-    assert files == {"version", "kubectl", "kubeadm", "kubelet", *(f"{n}.tar" for n in _NAMES)}
+def test_programs_of_the_one_binary_are_called_by_their_own_name(name: str, tmp_path: Path) -> None:
+    lines = (containers.IMAGES / "node" / "Dockerfile").read_text().splitlines()
+    first = lines.index("#!/bin/bash")
+    text = "\n".join(lines[first : lines.index("END", first)])
     assert "/usr/bin/kubernetes" in text
+    script = tmp_path / name
     script.write_text(text.replace("/usr/bin/kubernetes", "/bin/cat"))
     script.chmod(0o755)
     called = subprocess.run([script, "/proc/self/cmdline"], capture_output=True, check=True)
     assert called.stdout.split(b"\0")[0].decode() == name
 
 
-def test_kind_pulls_nothing_and_has_the_engines_client_for_the_rest(
+def test_images_that_ride_along_are_in_the_archive_and_no_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its base image is of this host; no registry has it."""
-    real = tmp_path / "the engine's" / "docker"
-    kind, out = tmp_path / "kind" / "kind", tmp_path / "out"
-    for file, text in (
-        (real, f'echo "$@" >> {tmp_path}/calls\n'),
-        (kind, 'docker pull base && docker run "a b"\n'),
-    ):
-        file.parent.mkdir()
-        file.write_text(f"#!/bin/sh\n{text}")
-        file.chmod(0o755)
-    out.mkdir()
-    monkeypatch.setattr(node, "server_archive", lambda target, *_: target.touch())
-    image = Image("node")
-    steps = [Step(name, (), lambda *_: None) for name in ("base", "images", "kubectl", "kind")]
-    engine = Engine(real, "unix:///nowhere")
-    base, images, kubectl, program = steps
-    step = node.node_image_step(image, base, images, kubectl, program, "v1.36.4", engine)
-    step.build(out, {one.name: tmp_path / one.name for one in steps})
-    assert (tmp_path / "calls").read_text() == "run a b\n"
-    assert [file.name for file in out.iterdir()] == ["image.ref"]
-
-
-def test_images_with_a_shared_layer_are_in_one_of_kinds_archives_and_none_is_empty() -> None:
-    parent = Image("kubernetes")
-    images = [
-        *(Image(name, parent=parent) for name in _NAMES),
-        *(Image(name) for name in ("pause", "etcd", "coredns", "kindnetd")),
-    ]
-    held = archives(images)
-    assert tuple(held) == _NAMES
-    assert all(held.values())
-    assert sorted(i.folder for part in held.values() for i in part) == sorted(
-        image.folder for image in images
-    )
-    assert {image.folder for image in held["kube-apiserver"]} > set(_NAMES)
+    saved = {}
+    monkeypatch.setattr(node, "bake", lambda *_: None)
+    monkeypatch.setattr(node, "save", lambda _, file, names: saved.update({file.name: names}))
+    engine = Engine(Path("docker"), "unix:///nowhere")
+    etcd, service = Image("etcd", upstream="registry.k8s.io/etcd:1"), Image("drift")
+    ride = (service, Step("drift-image", (), lambda *_: None))
+    step = images_step([etcd], engine, [ride])
+    step.build(tmp_path, {})
+    assert saved == {
+        "images.tar": {etcd.built_ref: "registry.k8s.io/etcd:1", service.built_ref: service.ref}
+    }
+    assert step.key == images_step([etcd], engine).key
+    assert [one.name for one in step.after] == ["drift-image"]
