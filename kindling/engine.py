@@ -34,6 +34,8 @@ _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 # containerd's image store: images have the digests that a registry will know them by, and can
 # be written as OCI archives, byte for byte the same ones each time.
 _CONFIGURATION = {"features": {"containerd-snapshotter": True}}
+# Apart from a system engine's, should both share the system's containerd.
+NAMESPACE = "kindling"
 _TRACES = (*_RUN_FILES, "dockerd.log", "daemon.json")
 _PROGRAMS = ("dockerd", "containerd", "docker-proxy")
 
@@ -129,9 +131,8 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
                 f"--exec-root={folder / 'exec'}",
                 f"--pidfile={folder / 'dockerd.pid'}",
                 f"--config-file={folder / 'daemon.json'}",
-                # Apart from a system engine's, should both share the system's containerd.
-                "--containerd-namespace=kindling",
-                "--containerd-plugins-namespace=kindling-plugins",
+                f"--containerd-namespace={NAMESPACE}",
+                f"--containerd-plugins-namespace={NAMESPACE}-plugins",
                 "--group=root",
             ],
             # Nothing of this run's environment: the engine outlives the run that started it.
@@ -154,6 +155,11 @@ def start(docker: Path, binaries: Sequence[Path]) -> str:
     raise KindlingError(
         f"the container engine did not start:\n  {words}", next_step="nox -s doctor"
     )
+
+
+def own_containerd() -> Path:
+    """The socket of the containerd that our engine runs, unless it uses the system's."""
+    return paths.engine_dir() / "exec" / "containerd" / "containerd.sock"
 
 
 def own_pid() -> int | None:

@@ -19,9 +19,9 @@ from kindling.supply import command
 from kindling.supply.store import Step, hash_files
 
 IMAGES = paths.REPOSITORY / "images"
-# gzip takes twice the processor time for larger layers. What nodes get is never unpacked here, and
-# what runs here is when it runs first. An engine with a store of another kind ignores these words.
-_OUTPUT = "type=image,compression=zstd,oci-mediatypes=true,unpack=false"
+# gzip takes twice the processor time for larger layers. An engine with a store of another kind
+# ignores these words.
+_OUTPUT = "type=image,compression=zstd,oci-mediatypes=true"
 _CONTENT = "containerd/daemon/io.containerd.content.v1.content/blobs"
 _INDEX = "KINDLING_BUILD_INDEX"
 
@@ -239,6 +239,12 @@ def _write_content(engine: Engine, content: Path, target: Path, names: Mapping[s
         _add_names(archive, manifest)
         for name, file in blobs.items():
             archive.add(file, name)
+
+
+def config_digests(engine: Engine, content: Path, refs: Sequence[str]) -> set[str]:
+    """The digests of the configurations of the images ``refs``, whose content is in ``content``."""
+    listed = engine.run("image", "inspect", "--format={{.Id}}", *refs).split()
+    return {_manifest(content, digest)["config"]["digest"] for digest in listed}
 
 
 def _manifest(content: Path, digest: str) -> Any:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kindling import paths, progress, retry, web
-from kindling.engine import own_pid
+from kindling.engine import own_containerd, own_pid
 from kindling.errors import KindlingError
-from kindling.supply import command, tools
+from kindling.supply import command, tools, unpacked
 from kindling.supply.containers import Engine, image_step
 from kindling.supply.engine import BUILDX
 from kindling.supply.recipes import Containers, Programs
@@ -32,6 +32,8 @@ _IMAGES_OF_CHARTS = (
 )  # fmt: skip
 # Results that are within those of other steps: what made them is not asked for again.
 _ONLY_FOR_BUILDS = ("node-images", "nodejs")
+# The image of nodes, and the base of images that are built later.
+_RUN_HERE = ("kindling/node:", "kindling/python:")
 _PROBE_SECONDS = 4.0
 # A registry that is overlooked costs half an hour of building; a name that does not exist stays so.
 _AUTO = retry.Policy(
@@ -206,6 +208,8 @@ class Supplier:
         if own_pid() is not None:
             engine = self._engine()
             command.run([*engine.buildx, "prune", "--all", "--force"], env=engine.env)
+            ctr = self._store.path(self._programs.containerd) / "ctr"
+            unpacked.remove(engine, ctr, own_containerd(), _RUN_HERE)
 
     def _from_packages(self, why: str) -> Supplied:
         versions, programs, engine = self._versions, self._programs, self._engine()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kindling import paths
-from kindling.supply import command, modes
+from kindling.supply import command, modes, unpacked
 from kindling.supply.containers import Engine
 from kindling.supply.modes import Supplier
 from kindling.supply.recipes import Containers, Programs
@@ -25,6 +26,7 @@ def removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(command, "run", lambda words, **_: asked.append(" ".join(words)))
     monkeypatch.setattr(Supplier, "_engine", lambda _: ENGINE)
     monkeypatch.setattr(modes, "own_pid", lambda: 1)
+    monkeypatch.setattr(unpacked, "remove", lambda *_: asked.append("what is unpacked"))
     return asked
 
 
@@ -34,7 +36,8 @@ def prune() -> None:
 
 def test_caches_of_builds_are_removed(removed: list[str]) -> None:
     prune()
-    assert removed == ["docker-buildx prune --all --force"]
+    # What BuildKit holds is not collected.
+    assert removed == ["docker-buildx prune --all --force", "what is unpacked"]
 
 
 def test_gos_caches_are_pruned_when_nothing_is_built_any_more_that_reads_them() -> None:
@@ -49,6 +52,14 @@ def test_gos_caches_are_pruned_when_nothing_is_built_any_more_that_reads_them() 
             todo += [*step.needs, *step.after]
             assert programs.go not in step.needs or step.name in pruned_after, step.name
     assert len(seen) > len(pruned_after) > 10
+
+
+def test_a_change_of_a_go_program_has_its_caches_pruned_by_the_run_that_builds_it() -> None:
+    def key(kind: str) -> str:
+        versions = load()
+        return Programs(replace(versions, tools={**versions.tools, "kind": kind})).pruned.key
+
+    assert key("v1") == key("v1") != key("v2")
 
 
 def test_results_that_others_hold_are_removed_and_the_others_stay(removed: list[str]) -> None:
