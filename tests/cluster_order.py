@@ -5,7 +5,8 @@ from __future__ import annotations
 # These leave alone what others use, and may run beside any test but those of the load.
 PASSIVE = (
     "test_supply.py", "test_import_model.py", "test_releases.py", "test_gpu.py",
-    "test_network.py", "test_live_upstream.py", "test_chat_client.py", "test_protocols.py",
+    "test_network.py", "test_prometheus_api.py", "test_live_upstream.py", "test_chat_client.py",
+    "test_protocols.py",
 )  # fmt: skip
 # These change the cluster, its models or its rules, so that one runs after another.
 ACTIVE = (

@@ -12,8 +12,9 @@ from kindling.supply import command, wheels
 from kindling.supply.store import Step, hash_files
 
 MODULES = paths.REPOSITORY / "images" / "go"
-# Packages that are ours, of the module `cluster`; its folder `upstream` only puts others' together.
-OWN = ("./cmd/...", "./internal/...")
+# Packages that are ours, of the module `cluster` and of the one that stands in for another; the
+# folder `upstream` only puts others' together.
+OWN = ("./cmd/...", "./internal/...", "github.com/pb33f/libopenapi/...")
 
 # Code that says what is to be done, and tools that run for a moment: they are compiled in three
 # quarters of the time where calls are not inlined. What moves, encodes and stores data is inlined.
@@ -21,7 +22,7 @@ NOT_INLINED = (
     "k8s.io/kubernetes/...", "k8s.io/client-go/...", "k8s.io/kubectl/...",
     "k8s.io/apiextensions-apiserver/...", "k8s.io/kube-aggregator/...", "helm.sh/helm/...",
     "k8s.io/kube-openapi/...", "k8s.io/dynamic-resource-allocation/...",
-    "k8s.io/cloud-provider/...", "github.com/aws/...", "github.com/pb33f/...",
+    "k8s.io/cloud-provider/...", "github.com/aws/...",
     "github.com/tetratelabs/...", "github.com/prometheus/prometheus/web/...",
     "github.com/prometheus/prometheus/cmd/...", "go.opentelemetry.io/...",
 )  # fmt: skip

@@ -158,6 +158,7 @@ class Programs:
             packages,
             ldflags=f"-X github.com/prometheus/common/version.Version={version}",
             tags="remove_all_sd enable_kubernetes_sd",
+            own_sources=("../openapi",),
         )
         return self._program(spec, after=(self.own,))
 

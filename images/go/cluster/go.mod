@@ -329,9 +329,7 @@ require (
 	github.com/opentracing/opentracing-go v1.2.0 // indirect
 	github.com/outscale/osc-sdk-go/v2 v2.34.0 // indirect
 	github.com/ovh/go-ovh v1.9.0 // indirect
-	github.com/pb33f/jsonpath v0.8.2 // indirect
 	github.com/pb33f/libopenapi v0.37.2 // indirect
-	github.com/pb33f/ordered-map/v2 v2.3.1 // indirect
 	github.com/pbnjay/memory v0.0.0-20210728143218-7b4eea64cf58 // indirect
 	github.com/pelletier/go-toml v1.9.5 // indirect
 	github.com/pelletier/go-toml/v2 v2.3.0 // indirect
@@ -587,3 +585,6 @@ tool (
 
 // The last version whose Go module holds its web page; Prometheus imports its API's types alone.
 replace github.com/prometheus/alertmanager => github.com/prometheus/alertmanager v0.31.1
+
+// Prometheus describes its API with a few of its types; the rest takes as long to compile as the server.
+replace github.com/pb33f/libopenapi => ../openapi
