@@ -52,9 +52,9 @@ def supply(params: Params, *, check: bool) -> Result:
     mode, why = modes.choose(params["mode"], params["mirror"], versions, running)
     docker, host = Path(params["docker"]), params["host"]
     if check and not answers(docker, host):
-        return {"changed": True, **vars(modes.unknown(mode, why, versions))}
+        return {"changed": True, **vars(modes.unknown(mode, why, versions, params["also"]))}
     supplied = modes.Supplier(versions, docker, host, check).supply(
-        mode, why, params["mirror"] if mode == "mirror" else "",
+        mode, why, params["mirror"] if mode == "mirror" else "", also=params["also"],
         before_build=lambda: engine_setup.prepare_builds(docker, host),
     )  # fmt: skip
     notes = [] if "grafana" in supplied.images else [_NO_GRAFANA]

@@ -20,8 +20,8 @@ from kindling.supply.store import Step, hash_files
 
 IMAGES = paths.REPOSITORY / "images"
 # gzip takes twice the processor time for larger layers. An engine with a store of another kind
-# ignores these words.
-_OUTPUT = "type=image,compression=zstd,oci-mediatypes=true"
+# ignores these words. The first level takes half the time of the usual one for 7 % more.
+_OUTPUT = "type=image,compression=zstd,compression-level=1,oci-mediatypes=true"
 _CONTENT = "containerd/daemon/io.containerd.content.v1.content/blobs"
 _INDEX = "KINDLING_BUILD_INDEX"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,15 @@ _LEFT_OUT = (
     "/usr/lib/python3*/pydoc_data/*",
     "/usr/lib/python3*/test/*",
 )
+# Of every architecture, and of a version that no dependency finds too old.
+_STANZA = """Package: {}
+Status: install ok installed
+Architecture: all
+Multi-Arch: foreign
+Version: 999:1
+Maintainer: Kindling
+Description: taken for installed
+"""
 # A fixed time for what Debian's tools stamp; layers then differ only where packages do.
 _EPOCH = "1767225600"
 
@@ -33,28 +43,36 @@ def root(
     packages: Sequence[str],
     *,
     bootable: bool = False,
-    without: Sequence[str] = (),
+    assumed: Sequence[str] = (),
 ) -> Step:
     """A step whose result is ``rootfs.tar``.
 
     ``bootable`` configures the packages and keeps what a system needs to run; without it, only
     the files of ``packages`` and of what they depend on are there, and no package manager.
-    ``without`` are patterns of further files to leave out.
+    ``assumed`` are packages that some of them depend on and that are not needed to run them: apt
+    is told that they are there.
     """
     variant = "minbase" if bootable else "extract"
-    left_out = (*_LEFT_OUT, *without)
 
     def build(out: Path, _: Mapping[str, Path]) -> None:
         scratch = out / "tmp"
         scratch.mkdir()
         command.run(
             ["mmdebstrap", "--quiet", f"--variant={variant}", f"--include={','.join(packages)}",
-             *(f"--dpkgopt=path-exclude={path}" for path in left_out),
+             *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
              "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+             *([f"--setup-hook={_status(assumed)}"] if assumed else []),
              suite, out / "rootfs.tar"],
             env={"SOURCE_DATE_EPOCH": _EPOCH, "TMPDIR": str(scratch)},
             what=f"installing the Debian packages of {name}", again=retry.NETWORK,
         )  # fmt: skip
         scratch.rmdir()
 
-    return Step(name, (variant, suite, str(revision), *packages, *left_out), build)
+    inputs = (variant, suite, str(revision), *packages, *_LEFT_OUT)
+    return Step(name, (*inputs, "assumed", *assumed) if assumed else inputs, build)
+
+
+def _status(packages: Sequence[str]) -> str:
+    """Shell that adds ``packages`` to those that dpkg of the root ``$1`` takes for installed."""
+    stanzas = [_STANZA.format(package) for package in packages]
+    return f"printf '%s\\n' {shlex.quote(chr(10).join(stanzas))} >> \"$1/var/lib/dpkg/status\""

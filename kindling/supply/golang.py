@@ -119,7 +119,7 @@ def program(spec: Program, go: Step, *, after: tuple[Step, ...] = ()) -> Step:
     inputs = (
         sources, spec.ldflags, spec.tags, *sorted(spec.packages.values()), *linked
     )  # fmt: skip
-    return Step(spec.name, inputs, build, needs=(go,), after=after, exclusive=True)
+    return Step(spec.name, inputs, build, needs=(go,), after=after, heavy=True)
 
 
 def _gcflags() -> str:

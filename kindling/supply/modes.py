@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ MODES = ("auto", "bundle", "mirror", "registry", "packages")
 _IMAGES_OF_CHARTS = (
     "service", "mlflow", "postgres", "postgres-exporter", "metrics-server", "prometheus",
     "prometheus-adapter", "alertmanager", "alert-receiver", "node-exporter", "kube-state-metrics",
-    "gpu-device-plugin", "drift", "dashboards", "load-generator",
+    "gpu-device-plugin", "drift", "dashboards",
 )  # fmt: skip
 # Results that are within those of other steps: what made them is not asked for again.
 _ONLY_FOR_BUILDS = ("node-images", "nodejs")
@@ -60,9 +60,9 @@ class Supplied:
     made: list[str] = field(default_factory=list)
 
 
-def unknown(mode: str, why: str, versions: Versions) -> Supplied:
+def unknown(mode: str, why: str, versions: Versions, also: Sequence[str] = ()) -> Supplied:
     """What can be said of ``mode`` while no engine is there to ask."""
-    images = dict.fromkeys(_IMAGES_OF_CHARTS, _NOT_YET)
+    images = dict.fromkeys((*_IMAGES_OF_CHARTS, *also), _NOT_YET)
     tool_paths = dict.fromkeys(("kind", "kubectl", "helm"), _NOT_YET)
     return Supplied(mode, why, _NOT_YET, images, tool_paths, versions.kubernetes, {})
 
@@ -167,18 +167,25 @@ class Supplier:
         self._prepared = False
 
     def supply(
-        self, mode: str, why: str, mirror: str = "", before_build: Callable[[], None] = lambda: None
+        self,
+        mode: str,
+        why: str,
+        mirror: str = "",
+        *,
+        also: Sequence[str] = (),
+        before_build: Callable[[], None] = lambda: None,
     ) -> Supplied:
         """Make sure that images and tools are there, and say where.
 
-        ``before_build`` is called once if anything must be built.
+        ``also`` are images that not every cluster needs. ``before_build`` is called once if
+        anything must be built.
         """
         if not self._check:
             self._store.clean_work()
         self._before_build = before_build
         if mode == "packages":
-            return self._from_packages(why)
-        return self._pulled(mode, why, mirror)
+            return self._from_packages(why, also)
+        return self._pulled(mode, why, mirror, also)
 
     def importer(self, mode: str, mirror: str = "") -> str:
         """The image of the converter, made now unless it is there; returns its name.
@@ -211,29 +218,35 @@ class Supplier:
             ctr = self._store.path(self._programs.containerd) / "ctr"
             unpacked.remove(engine, ctr, own_containerd(), _RUN_HERE)
 
-    def _from_packages(self, why: str) -> Supplied:
+    def _from_packages(self, why: str, also: Sequence[str]) -> Supplied:
         versions, programs, engine = self._versions, self._programs, self._engine()
         containers = Containers(versions, programs, engine)
         python = image_step(containers.python, engine)
         on_python = containers.on_python(containers.python.built_ref)
+        extra = containers.also(also, containers.python.built_ref)
         seeds = [(image, image_step(image, engine, python)) for image in on_python]
         node = containers.node(seeds)
         found = {name: tool.on_path() for name, tool in self._catalogue().items()}
         missing = [step for name, step in self._tool_steps().items() if found[name] is None]
         # One list of targets: Debian and Python packages arrive while Go compiles.
-        self._build([node, *(step for _, step in seeds), *missing, programs.pruned])
+        extra_steps = [image_step(image, engine, python) for image in extra]
+        seeded = [step for _, step in seeds]
+        self._build([node, *seeded, *extra_steps, *missing, programs.pruned])
         return Supplied(
             "packages",
             why,
             self._node_ref(node),
-            {image.folder: image.ref for image in [*on_python, *containers.addons.values()]},
+            {
+                image.folder: image.ref
+                for image in [*on_python, *extra, *containers.addons.values()]
+            },
             {name: str(path or self._built(name)) for name, path in found.items()},
             versions.kubernetes,
             pod_network(_OWN_NETWORK),
             made=self._made,
         )
 
-    def _pulled(self, mode: str, why: str, mirror: str) -> Supplied:
+    def _pulled(self, mode: str, why: str, mirror: str, also: Sequence[str]) -> Supplied:
         engine, pinned = self._engine(), self._versions.images
         had = [name for name, image in pinned.items() if self._pull(engine, image, mirror)]
         containers = Containers(self._versions, self._programs, engine)
@@ -241,7 +254,11 @@ class Supplier:
         if "grafana" in had:
             own = [image for image in own if image.folder != "dashboards"]
         python = pinned["python"]
-        built = [*own, *containers.on_python(python.upstream, python.digest)]
+        built = [
+            *own,
+            *containers.on_python(python.upstream, python.digest),
+            *containers.also(also, python.upstream, python.digest),
+        ]
         self._build([image_step(image, engine) for image in built])
         images = {name: pinned[name].upstream for name in had if name not in ("node", "python")}
         images |= {image.folder: image.ref for image in built}

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kindling import paths
+from kindling.errors import KindlingError
 from kindling.supply import command, debian, go_caches, golang, nodejs, wheels
 from kindling.supply.containers import IMAGES, Engine, Image, image_step
 from kindling.supply.engine import programs as engine_programs
@@ -28,19 +29,14 @@ _PYTHON_PACKAGES = (
     "netbase",
 )  # fmt: skip
 _POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
+# The just-in-time compiler, and Debian's scripts for clusters: two thirds of what would come along.
+_POSTGRES_ASSUMED = (
+    "libllvm19", "perl", "postgresql-common", "postgresql-client-common", "ssl-cert", "debconf",
+    "adduser", "ucf",
+)  # fmt: skip
 _POSTGRES_EXPORTER_PACKAGES = ("base-files", "prometheus-postgres-exporter")
-# Accounts, debconf and the service manager's files: the exporter is one static program.
-_POSTGRES_EXPORTER_WITHOUT = (
-    "/etc/*", "/usr/lib/systemd/*", "/usr/lib/*/perl*", "/usr/share/perl*",
-    "/usr/share/debconf/*", "/usr/lib/*/security/*", "/usr/lib/*/libdb-*",
-    "/usr/lib/*/libsystemd*", "/usr/bin/*passwd", "/usr/bin/ch*", "/usr/bin/deb*",
-    "/usr/bin/mawk", "/usr/bin/expiry", "/usr/sbin/*",
-)  # fmt: skip
-# Of the just-in-time compiler and of Debian's cluster scripts: two thirds of what comes along.
-_POSTGRES_WITHOUT = (
-    "/usr/lib/*/libLLVM*", "/usr/lib/llvm*", "/usr/lib/*/libz3*", "/usr/lib/*/libperl*",
-    "/usr/lib/*/perl*", "/usr/share/perl*", "/usr/bin/*perl*",
-)  # fmt: skip
+# What configures it as a service: it is one static program.
+_POSTGRES_EXPORTER_ASSUMED = ("adduser", "debconf", "init-system-helpers")
 
 
 class Programs:
@@ -80,12 +76,14 @@ class Programs:
                 f" -X main.version={self._versions.build['runc']}",
                 tags="seccomp netgo osusergo",
                 cgo=True,
-            )
+            ),
+            after=(self.containerd,),
         )
 
     @cached_property
     def kind(self) -> Step:
-        return self._program(Program("kind", "cluster", {"kind": "sigs.k8s.io/kind"}))
+        spec = Program("kind", "cluster", {"kind": "sigs.k8s.io/kind"})
+        return self._program(spec, after=(self.own,))
 
     @cached_property
     def kubernetes(self) -> Step:
@@ -98,7 +96,9 @@ class Programs:
                 ldflags=self._kubernetes_version,
                 own_sources=("upstream/kubernetes",),
                 links={"kubernetes": (*_KUBE, *_KUBE_ON_NODES)},
-            )
+            ),
+            # What both import is compiled once.
+            after=(self.containerd,),
         )
 
     @cached_property
@@ -128,7 +128,7 @@ class Programs:
         }
         sources = ("upstream/coredns", "cmd/prometheus-adapter")
         spec = Program("components", "cluster", packages, own_sources=sources)
-        return self._program(spec, after=(self.kubectl,))
+        return self._program(spec, after=(self.kubernetes,))
 
     @cached_property
     def helm(self) -> Step:
@@ -160,7 +160,7 @@ class Programs:
             tags="remove_all_sd enable_kubernetes_sd",
             own_sources=("../openapi",),
         )
-        return self._program(spec, after=(self.own,))
+        return self._program(spec, after=(self.kubectl,))
 
     @cached_property
     def alertmanager(self) -> Step:
@@ -281,10 +281,10 @@ class Containers:
         """Images of add-ons that charts install."""
         programs = self._programs
         pinned = self._versions.images
-        database = self._debian("debian-postgres", _POSTGRES_PACKAGES, without=_POSTGRES_WITHOUT)
+        database = self._debian("debian-postgres", _POSTGRES_PACKAGES, assumed=_POSTGRES_ASSUMED)
         exporter = self._debian(
             "debian-postgres-exporter", _POSTGRES_EXPORTER_PACKAGES,
-            without=_POSTGRES_EXPORTER_WITHOUT,
+            assumed=_POSTGRES_EXPORTER_ASSUMED,
         )  # fmt: skip
         made_of: dict[str, tuple[dict[str, Step], Step | None]] = {
             "metrics-server": ({"bin": programs.components}, None),
@@ -311,29 +311,50 @@ class Containers:
 
     def on_python(self, python: str, digest: str = "") -> list[Image]:
         """Our own images on the base image ``python``, which has ``digest`` if one is known."""
-        args, contexts = {"PYTHON_IMAGE": python}, {"uv": wheels.uv_step()}
-        whole = (paths.REPOSITORY / "service", IMAGES / "load-generator")
         return [
-            *(
-                Image(
-                    folder.name, contexts, args=args, base=digest, sources=allowed(folder),
-                    dockerfile=folder / "Dockerfile",
-                )
-                for folder in whole
-            ),
-            *(
-                Image(
-                    name, contexts, args=args, base=digest, sources=_python_sources(IMAGES / name)
-                )
-                for name in ("mlflow", "drift")
-            ),
-        ]  # fmt: skip
+            self._of_repository(paths.REPOSITORY / "service", python, digest),
+            *(self._of_folder(name, python, digest) for name in ("mlflow", "drift")),
+        ]
+
+    def also(self, names: Sequence[str], python: str, digest: str = "") -> list[Image]:
+        """Images on ``python`` that not every cluster needs; the load generator is the only one.
+
+        Raises KindlingError for another name.
+        """
+        known = {"load-generator": IMAGES / "load-generator"}
+        if unknown := sorted(set(names) - known.keys()):
+            raise KindlingError(
+                f"there is no image {', '.join(unknown)}",
+                next_step=f"set images_also to names of {', '.join(known)}",
+            )
+        return [self._of_repository(known[name], python, digest) for name in names]
 
     def importer(self, python: str, digest: str = "") -> Image:
         """The converter of other people's models, which runs beside a cluster and not in it."""
-        args, contexts = {"PYTHON_IMAGE": python}, {"uv": wheels.uv_step()}
-        sources = _python_sources(IMAGES / "importer")
-        return Image("importer", contexts, args=args, base=digest, sources=sources)
+        return self._of_folder("importer", python, digest)
+
+    @staticmethod
+    def _of_repository(folder: Path, python: str, digest: str) -> Image:
+        """An image whose Dockerfile takes some of the repository."""
+        return Image(
+            folder.name,
+            {"uv": wheels.uv_step()},
+            args={"PYTHON_IMAGE": python},
+            base=digest,
+            sources=allowed(folder),
+            dockerfile=folder / "Dockerfile",
+        )
+
+    @staticmethod
+    def _of_folder(name: str, python: str, digest: str) -> Image:
+        """An image of what is in its own folder."""
+        return Image(
+            name,
+            {"uv": wheels.uv_step()},
+            args={"PYTHON_IMAGE": python},
+            base=digest,
+            sources=_python_sources(IMAGES / name),
+        )
 
     def _in_node(self) -> list[Image]:
         programs, names = self._programs, self._versions.node_images
@@ -370,11 +391,11 @@ class Containers:
         packages: tuple[str, ...],
         *,
         bootable: bool = False,
-        without: tuple[str, ...] = (),
+        assumed: tuple[str, ...] = (),
     ) -> Step:
         build = self._versions.build
         suite, revision = build["debian"], build["debian_revision"]
-        return debian.root(name, suite, revision, packages, bootable=bootable, without=without)
+        return debian.root(name, suite, revision, packages, bootable=bootable, assumed=assumed)
 
 
 def _python_sources(folder: Path) -> tuple[Path, ...]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from kindling import progress
 
+_HEAVY_AT_ONCE = 2
 Build = Callable[[Path, Mapping[str, Path]], None]
 
 
@@ -27,7 +28,7 @@ class Step:
     """One build. ``build(out, results)`` fills the folder ``out`` from the results of ``needs``.
 
     ``inputs`` are the strings whose change makes this another build; ``after`` only orders.
-    Steps with ``exclusive`` set saturate the processors by themselves: one at a time.
+    ``heavy`` steps saturate the processors but at their ends: two at a time.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Step:
     build: Build
     needs: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
-    exclusive: bool = False
+    heavy: bool = False
     present: Callable[[Path], bool] = field(default=lambda _: True)
 
     @property
@@ -143,7 +144,7 @@ def build_all(targets: Iterable[Step], store: Store, *, workers: int) -> list[st
             return store.run(step)
 
     def ready(step: Step) -> bool:
-        if step.exclusive and any(other.exclusive for other in running.values()):
+        if step.heavy and sum(other.heavy for other in running.values()) >= _HEAVY_AT_ONCE:
             return False
         before = [*step.needs, *step.after]
         return all(s.name in finished for s in before if s.name in names)

@@ -22,6 +22,11 @@ options:
     description: Name of the cluster; C(auto) keeps to the supply that it was made with.
     type: str
     default: ""
+  also:
+    description: Images that not every cluster needs, by name.
+    type: list
+    elements: str
+    default: []
   versions_file:
     description: The file of versions and digests.
     type: path
@@ -104,6 +109,7 @@ class ActionModule(Action):
         "mode": {"type": "str", "choices": list(MODES), "default": "auto"},
         "mirror": {"type": "str", "default": ""},
         "cluster": {"type": "str", "default": ""},
+        "also": {"type": "list", "elements": "str", "default": []},
         "versions_file": {"type": "path", "required": True},
         "docker": {"type": "path", "required": True},
         "host": {"type": "str", "required": True},

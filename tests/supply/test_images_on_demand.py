@@ -1,10 +1,14 @@
-"""The converter's image: of its own sources, and none that a cluster waits for."""
+"""Images that no cluster waits for: the converter's, of its own sources, and the load generator's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+import yaml
+
 from kindling import paths
+from kindling.errors import KindlingError
 from kindling.supply.containers import IMAGES, Engine
 from kindling.supply.recipes import Containers, Programs
 from kindling.supply.versions import load
@@ -24,6 +28,20 @@ def test_whatever_the_converter_imports_makes_it_another_image() -> None:
 def test_cluster_up_does_not_build_it() -> None:
     assert "importer" not in {image.folder for image in CONTAINERS.on_python("python:1")}
     assert "importer" not in CONTAINERS.addons
+
+
+def test_the_load_generator_is_made_where_it_is_asked_for() -> None:
+    assert "load-generator" not in {image.folder for image in CONTAINERS.on_python("python:1")}
+    (image,) = CONTAINERS.also(["load-generator"], "python:1")
+    assert image.args == {"PYTHON_IMAGE": "python:1"}
+    assert CONTAINERS.also([], "python:1") == []
+    playbook = yaml.safe_load((paths.REPOSITORY / "playbooks" / "load-generator.yml").read_text())
+    assert playbook[0]["vars"]["images_also"] == [image.folder]
+
+
+def test_an_image_that_is_not_known_is_refused_by_name() -> None:
+    with pytest.raises(KindlingError, match="no image load-genarator"):
+        CONTAINERS.also(["load-genarator"], "python:1")
 
 
 def test_it_has_the_runtime_that_the_service_has() -> None:
