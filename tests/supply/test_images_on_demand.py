@@ -1,4 +1,4 @@
-"""Images that no cluster waits for: the converter's, of its own sources, and the load generator's."""
+"""Images that no cluster waits for: the converter's and the load generator's."""
 
 from __future__ import annotations
 
