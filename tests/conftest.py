@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,6 +32,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 # After xdist's own, which says whether this process hands tests out.
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # A script that starts the tests in the background has it ignored, whatever they start included.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     distribution.install(config, cluster=cluster_is_up())
 
 
