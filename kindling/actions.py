@@ -63,10 +63,12 @@ def supply(params: Params, *, check: bool) -> Result:
 
 def prune_builds(params: Params, *, check: bool) -> Result:
     """What only builds needed is gone."""
-    if not check:
-        versions = load(Path(params["versions_file"]))
-        modes.Supplier(versions, Path(params["docker"]), params["host"]).prune()
-    return {"changed": True}
+    versions = load(Path(params["versions_file"]))
+    supplier = modes.Supplier(versions, Path(params["docker"]), params["host"])
+    left = supplier.has_leftovers()
+    if left and not check:
+        supplier.prune()
+    return {"changed": left}
 
 
 def kind_cluster(params: Params, *, check: bool) -> Result:

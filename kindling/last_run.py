@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,8 @@ from kindling import actions, paths, workloads
 from kindling.doctor.machine import gather
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
+from kindling.settings import Settings
+from kindling.settings_files import inventory_vars
 from kindling.supply.store import hash_files
 
 VARIABLE = "KINDLING_ACTIONS"
@@ -33,8 +34,8 @@ _INPUTS = (
     "ansible.cfg", "charts", "dashboards", "images/versions.yml", "inventories", "kindling",
     "playbooks", "plugins", "roles",
 )  # fmt: skip
-# What an inventory may say whose value is another each time.
-_VARYING = re.compile(r"\b(lookup|query|q|now)\s*\(|\brandom\b")
+# In an inventory: Ansible works it out anew in each run.
+_TEMPLATES = ("{{", "{%")
 # What later actions are given of an action's result.
 _PASSED_ON = {
     "container_engine": ("docker", "host", "source", "owned"),
@@ -45,8 +46,6 @@ _PASSED_ON = {
 }  # fmt: skip
 # Facts that are other ones once the cluster that a run made is whole.
 _UNFINISHED = ("complete", "kind_pid")
-# It is of a run that has built something.
-_NOT_ASKED = ("prune_builds",)
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,32 @@ class Performed:
 def note(action: str, params: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """Append what an action did to the file that the environment names; without one, nothing."""
     file = os.environ.get(VARIABLE)
-    if not file or action in _NOT_ASKED:
+    if not file:
         return
     performed = Performed(action, dict(params), _passed_on(action, result))
     with open(file, "a", opener=_private) as out:
         out.write(json.dumps(asdict(performed)) + "\n")
 
 
-def inputs(inventory: str, overrides: Mapping[str, Any]) -> str:
-    """A digest of what a run is worked out from; empty where that is another each time."""
-    folder = paths.REPOSITORY / "inventories" / inventory
-    texts = [file.read_text(errors="replace") for file in folder.rglob("*") if file.is_file()]
-    if any(_VARYING.search(text) for text in (*texts, json.dumps(dict(overrides)))):
+def inputs(chosen: Settings, overrides: Mapping[str, Any]) -> str:
+    """A digest of what a run is worked out from; empty where that may be another each time.
+
+    ``chosen`` are all variables, of which ``overrides`` and the inventory give some.
+    """
+    folder = paths.REPOSITORY / "inventories" / chosen.inventory
+    given = [overrides, *(variables for _, variables in inventory_vars(folder))]
+    texts = [
+        json.dumps(value, default=str)
+        for variables in given
+        for name, value in variables.items()
+        if not name.startswith("ansible_")
+    ]
+    if any(mark in text for mark in _TEMPLATES for text in texts):
         return ""
     parts = [
-        sys.prefix, str(paths.cache_dir()), str(paths.REPOSITORY), inventory,
-        json.dumps(dict(overrides), sort_keys=True),
-        hash_files(*(paths.REPOSITORY / name for name in _INPUTS)),
+        sys.prefix, str(paths.cache_dir()), str(paths.REPOSITORY), chosen.inventory,
+        json.dumps(dict(chosen.variables), sort_keys=True, default=str),
+        hash_files(folder / "hosts.yml", *(paths.REPOSITORY / name for name in _INPUTS)),
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -88,7 +96,6 @@ def keep(cluster: str, digest: str, noted: Path, roles: list[str]) -> None:
     content = {"inputs": digest, "roles": roles, "performed": performed}
     with open(paths.state_dir(cluster) / _FILE, "w", opener=_private) as out:
         json.dump(content, out)
-    noted.unlink()
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,10 @@ def holds(cluster: str, digest: str) -> Unchanged | None:
     try:
         kept = json.loads((paths.state_dir(cluster) / _FILE).read_text())
         performed = [Performed(**one) for one in kept["performed"]]
+        recorded, roles = kept["inputs"], kept["roles"]
     except (OSError, ValueError, TypeError, LookupError):
         return None
-    if not digest or kept["inputs"] != digest:
+    if not digest or recorded != digest or not performed:
         return None
     jobs = {str(number): partial(_asked, one) for number, one in enumerate(performed)}
     answers = gather(jobs, _SECONDS)
@@ -116,7 +124,7 @@ def holds(cluster: str, digest: str) -> Unchanged | None:
         if not isinstance(answer, list):
             return None
         notes += answer
-    return Unchanged(len(performed), notes, kept["roles"])
+    return Unchanged(len(performed), notes, roles)
 
 
 def _asked(one: Performed) -> list[str]:

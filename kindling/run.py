@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
         _refuse_hopeless(chosen)
     with lock.hold(f"cluster-{arguments.playbook}") as run, contextlib.ExitStack() as beside:
         if arguments.playbook == "up" and not arguments.check:
-            digest = last_run.inputs(arguments.inventory, overrides)
+            digest = last_run.inputs(chosen, overrides)
             if not arguments.verbose and _nothing_to_do(chosen, digest, began):
                 return 0
             env = environment(run.id, _events_file())
@@ -93,6 +93,8 @@ def _run(arguments: argparse.Namespace) -> int:
             timings = _timings()
             last_run.keep(chosen.cluster_name, digest, _actions_file(), timings["roles"])
             print(summary.render(chosen, timings, time.monotonic() - began))
+        # Values of releases may hold secrets.
+        _actions_file().unlink(missing_ok=True)
         if code == 0 and arguments.playbook == "down" and not arguments.check:
             if arguments.all:
                 _remove_caches()
@@ -196,8 +198,7 @@ def _timings() -> dict[str, Any]:
 
 def _clean_up() -> None:
     """Remove what is neither a cluster's nor a cache; the lock is held until it is gone."""
-    for file in (_events_file(), _actions_file()):
-        file.unlink(missing_ok=True)
+    _events_file().unlink(missing_ok=True)
     lock.remove()
     with contextlib.suppress(OSError):
         paths.state_root().rmdir()

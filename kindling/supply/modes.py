@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -205,18 +206,28 @@ class Supplier:
         self._build([image_step(image, engine)])
         return image.built_ref
 
+    def has_leftovers(self) -> bool:
+        """Whether builds left something to prune."""
+        return bool(self._leftovers())
+
+    def _leftovers(self) -> list[Path]:
+        return [path for step in _ONLY_FOR_BUILDS for path in self._store.results(step)]
+
     def prune(self) -> None:
         """Remove what only builds needed: of the store, and BuildKit in our engine.
 
         Call it when all is built that will be.
         """
-        for step in _ONLY_FOR_BUILDS:
-            self._store.remove(step)
         if own_pid() is not None:
             engine = self._engine()
             command.run([*engine.buildx, "prune", "--all", "--force"], env=engine.env)
             ctr = self._store.path(self._programs.containerd) / "ctr"
-            unpacked.remove(engine, ctr, own_containerd(), _RUN_HERE)
+            # All that a failure costs is room.
+            with suppress(KindlingError, FileNotFoundError):
+                unpacked.remove(engine, ctr, own_containerd(), _RUN_HERE)
+        # The last: while they are there, something is left to prune.
+        for path in self._leftovers():
+            shutil.rmtree(path)
 
     def _from_packages(self, why: str, also: Sequence[str]) -> Supplied:
         versions, programs, engine = self._versions, self._programs, self._engine()

@@ -17,8 +17,8 @@ MANIFESTS = {
 }
 _LITERAL = r"(?:`[^`]*`|\"[^\"\n]*\"|\w+)"
 # The provisioner waits two minutes for a helper pod that will never run, and only then makes
-# another: on cgroup v1 runc sometimes cannot create it.
-HELPER_SECONDS = 20
+# another: on cgroup v1 runc sometimes cannot create it. A good one may take half a minute.
+HELPER_SECONDS = 60
 
 
 def images_step(

@@ -76,10 +76,9 @@ class Store:
         path = self.path(step)
         return path.is_dir() and step.present(path)
 
-    def remove(self, name: str) -> None:
-        """Remove every result of the steps that are called ``name``."""
-        for path in self.root.glob(f"{name}-????????????????"):
-            shutil.rmtree(path)
+    def results(self, name: str) -> list[Path]:
+        """Every result of the steps that are called ``name``."""
+        return list(self.root.glob(f"{name}-????????????????"))
 
     def clean_work(self) -> None:
         """Remove what builds left that were killed or failed; what another process builds stays.

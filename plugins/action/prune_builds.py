@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 name: prune_builds
 short_description: Remove what only builds needed
 description:
-  - Results that are part of others, and BuildKit's cache in an engine of ours. A later build makes
-    again what it needs of them.
+  - Results that are part of others, and in an engine of ours BuildKit's cache and what is unpacked
+    of images that only nodes run. A later build makes again what it needs of them.
+  - Where builds left no such results, as in every run that builds no node image, nothing is done.
 options:
   versions_file:
     description: The file of versions and digests.

@@ -14,6 +14,7 @@ import pytest
 
 from kindling import actions, doctor, last_run, paths, run, training_ahead, workloads
 from kindling.errors import KindlingError
+from kindling.settings import Settings
 
 ENGINE = {"docker": "/bin/docker", "host": "unix:///a", "source": "auto", "owned": True}
 FACTS = {"name": "kindling", "ports": {"serving": 8080}}
@@ -30,6 +31,7 @@ class Fakes:
                 "changed": False, "facts": {**FACTS, "complete": True}, "notes": ["old nodes"],
             },
             "sample_models": {"changed": False, "made": []},
+            "prune_builds": {"changed": False},
         }  # fmt: skip
         self.asked: list[tuple[str, dict[str, Any], bool]] = []
 
@@ -64,7 +66,6 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
     paths.state_dir("kindling").mkdir(parents=True)
     assert noted.stat().st_mode & 0o077 == 0
     last_run.keep("kindling", "digest", noted, ["engine"])
-    assert not noted.exists()
     assert (paths.state_dir("kindling") / "last-run.json").stat().st_mode & 0o077 == 0
     kubectl = SimpleNamespace(api=lambda *, patient: None)
     monkeypatch.setattr(last_run.Kubectl, "of", classmethod(lambda *_: kubectl))
@@ -74,10 +75,11 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fakes:
 
 def test_a_run_whose_actions_all_hold_has_nothing_to_do(fakes: Fakes) -> None:
     found = last_run.holds("kindling", "digest")
-    assert found == last_run.Unchanged(4, ["old nodes"], ["engine"])
+    assert found == last_run.Unchanged(5, ["old nodes"], ["engine"])
     assert sorted(fakes.asked, key=lambda asked: asked[0]) == [
         ("container_engine", {"source": "auto"}, True),
         ("kind_cluster", {"name": "kindling"}, True),
+        ("prune_builds", {}, True),
         ("sample_models", {"models": ["digits"]}, True),
     ]
 
@@ -117,7 +119,11 @@ def test_workloads_that_are_not_ready_do_not_hold(
     assert last_run.holds("kindling", "digest") is None
 
 
-@pytest.mark.parametrize("record", [None, "{", "{}", '{"inputs": "digest", "performed": [{}]}'])
+@pytest.mark.parametrize(
+    "record",
+    [None, "{", "{}", '{"inputs": "digest", "roles": [], "performed": [{}]}',
+     '{"inputs": "digest", "roles": [], "performed": []}', '{"roles": [], "performed": []}'],
+)  # fmt: skip
 def test_without_a_readable_record_nothing_is_asked(fakes: Fakes, record: str | None) -> None:
     file = paths.state_dir("kindling") / "last-run.json"
     file.unlink() if record is None else file.write_text(record)
@@ -141,32 +147,49 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file = tmp_path / name / "file" if "." not in name else tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(name)
-    (tmp_path / "inventories" / "local").mkdir()
+    local = tmp_path / "inventories" / "local"
+    (local / "group_vars").mkdir(parents=True)
+    python = "{{ ansible_playbook_python }}"
+    (local / "hosts.yml").write_text(
+        f'local: {{hosts: {{localhost: {{ansible_python_interpreter: "{python}"}}}}}}\n'
+    )
     monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
     return tmp_path
 
 
-def test_every_input_of_a_run_counts(repository: Path) -> None:
-    def digest() -> str:
-        return last_run.inputs("local", {})
+def digest(overrides: dict[str, Any] | None = None, **variables: Any) -> str:
+    return last_run.inputs(Settings("local", variables), overrides or {})
 
+
+def test_every_input_of_a_run_counts(repository: Path) -> None:
     before = [digest()]
     for name in last_run._INPUTS:
         file = repository / name
         (file / "file" if file.is_dir() else file).write_text("other")
         before.append(digest())
-    before.append(last_run.inputs("local", {"gpu_mode": "none"}))
+    # Wherever their files are: an inventory may be a link to another folder.
+    before.append(digest(models_sample=["text"]))
     assert len(set(before)) == len(before)
     assert digest() == digest()
 
 
 @pytest.mark.parametrize(
-    "text", ["{{ lookup('env', 'HOME') }}", "{{ now().year }}", "{{ [1, 2] | random }}"]
+    "value",
+    [
+        "{{ lookup('env', 'HOME') }}",
+        ["{% if now() %}a{% endif %}"],
+        {"a": "{{ '$A' | expandvars }}"},
+    ],
 )
-def test_an_inventory_whose_values_vary_has_no_digest(repository: Path, text: str) -> None:
-    assert last_run.inputs("local", {"a": text}) == ""
-    (repository / "inventories" / "local" / "vars.yml").write_text(f'a: "{text}"')
-    assert last_run.inputs("local", {}) == ""
+def test_what_ansible_works_out_in_each_run_has_no_digest(repository: Path, value: object) -> None:
+    assert digest({"a": value}) == ""
+    every = repository / "inventories" / "local" / "group_vars" / "all.yml"
+    every.write_text(json.dumps({"a": value}))
+    assert digest() == ""
+    every.write_text("a: !vault |\n  $ANSIBLE_VAULT;1.1\n")
+    assert digest() == ""
+    every.write_text("a: plain\n")
+    assert digest()
 
 
 @pytest.mark.parametrize(("options", "plays"), [([], 0), (["-v"], 1), (["--check"], 1)])

@@ -36,7 +36,7 @@ def test_the_load_generator_is_made_where_it_is_asked_for() -> None:
     assert image.args == {"PYTHON_IMAGE": "python:1"}
     assert CONTAINERS.also([], "python:1") == []
     playbook = yaml.safe_load((paths.REPOSITORY / "playbooks" / "load-generator.yml").read_text())
-    assert playbook[0]["vars"]["images_also"] == [image.folder]
+    assert playbook[0]["vars"]["images_also"].startswith(f"{{{{ ['{image.folder}'] if ")
 
 
 def test_an_image_that_is_not_known_is_refused_by_name() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kindling.errors import KindlingError
-from kindling.supply import containers, node
+from kindling.supply import node
 from kindling.supply.containers import Engine, Image
 from kindling.supply.node import go_constant, images_step, write_manifests
 from kindling.supply.store import Step
@@ -67,19 +66,6 @@ def test_sources_of_a_kind_that_is_made_otherwise_are_refused(tmp_path: Path) ->
         write_manifests(sources(tmp_path / "c", other), tmp_path / "d")
     with pytest.raises(KindlingError, match="no constant b"):
         go_constant("const a = `x` + b", "a")
-
-
-@pytest.mark.parametrize("name", ["kubeadm", "kubelet"])
-def test_programs_of_the_one_binary_are_called_by_their_own_name(name: str, tmp_path: Path) -> None:
-    lines = (containers.IMAGES / "node" / "Dockerfile").read_text().splitlines()
-    first = lines.index("#!/bin/bash")
-    text = "\n".join(lines[first : lines.index("END", first)])
-    assert "/usr/bin/kubernetes" in text
-    script = tmp_path / name
-    script.write_text(text.replace("/usr/bin/kubernetes", "/bin/cat"))
-    script.chmod(0o755)
-    called = subprocess.run([script, "/proc/self/cmdline"], capture_output=True, check=True)
-    assert called.stdout.split(b"\0")[0].decode() == name
 
 
 def test_images_that_ride_along_are_in_the_archive_and_no_input(

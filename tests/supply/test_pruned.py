@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kindling import paths
+from kindling import actions, paths
 from kindling.supply import command, modes, unpacked
 from kindling.supply.containers import Engine
 from kindling.supply.modes import Supplier
@@ -70,6 +70,31 @@ def test_results_that_others_hold_are_removed_and_the_others_stay(removed: list[
     assert [path.name for path in paths.store_dir().iterdir()] == ["node-image-0123456789abcdef"]
 
 
+def test_what_an_interrupted_run_built_is_pruned_by_the_next_one(removed: list[str]) -> None:
+    params = {"versions_file": paths.REPOSITORY / "images/versions.yml", "docker": "docker",
+              "host": ENGINE.host}  # fmt: skip
+    assert not actions.prune_builds(params, check=False)["changed"]
+    assert removed == []
+    (paths.store_dir() / "node-images-0123456789abcdef").mkdir(parents=True)
+    assert actions.prune_builds(params, check=True)["changed"]
+    assert removed == []
+    assert actions.prune_builds(params, check=False)["changed"]
+    assert removed == ["docker-buildx prune --all --force", "what is unpacked"]
+    assert not actions.prune_builds(params, check=False)["changed"]
+
+
+def test_a_failure_to_remove_what_is_unpacked_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, removed: list[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise FileNotFoundError("blobs/sha256/1e")
+
+    monkeypatch.setattr(unpacked, "remove", fail)
+    (paths.store_dir() / "node-images-0123456789abcdef").mkdir(parents=True)
+    prune()
+    assert not list(paths.store_dir().iterdir())
+
+
 def test_build_cache_of_the_users_engine_stays(
     monkeypatch: pytest.MonkeyPatch, removed: list[str]
 ) -> None:
@@ -81,7 +106,7 @@ def test_build_cache_of_the_users_engine_stays(
 def test_cluster_up_prunes_only_after_all_was_built() -> None:
     tasks = paths.REPOSITORY / "roles" / "images" / "tasks" / "pruned.yml"
     (task,) = yaml.safe_load(tasks.read_text())
-    assert task["when"] == "'node-image' in images_supplied.made"
+    assert "when" not in task, "an interrupted run that has built is pruned by the next one"
     play = yaml.safe_load((paths.REPOSITORY / "playbooks" / "up.yml").read_text())
     imported = [task["ansible.builtin.import_role"] for task in play[0]["tasks"]]
     names = [(role["name"], role.get("tasks_from", "main")) for role in imported]
