@@ -124,7 +124,7 @@ class Build:
             # The cluster may be changing its files still.
             with contextlib.suppress(OSError):
                 if file.suffix in _EVIDENCE and file.stat().st_size <= _EVIDENCE_BYTES:
-                    shutil.copyfile(file, folder / file.name)
+                    shutil.copy(file, folder / file.name)
         with contextlib.suppress(KindlingError):
             self._run(self.session("status"), "status after the failure", 120.0)
 
