@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from kindling import (
     cluster,
@@ -30,12 +30,6 @@ Params = Mapping[str, Any]
 Result = dict[str, Any]
 
 _NO_GRAFANA = "there is no image of Grafana: a read-only viewer shows the same dashboards"
-
-
-class Perform(Protocol):
-    """One of the functions below."""
-
-    def __call__(self, params: Params, *, check: bool) -> Result: ...
 
 
 def container_engine(params: Params, *, check: bool) -> Result:
@@ -65,7 +59,7 @@ def prune_builds(params: Params, *, check: bool) -> Result:
     """What only builds needed is gone."""
     versions = load(Path(params["versions_file"]))
     supplier = modes.Supplier(versions, Path(params["docker"]), params["host"])
-    left = supplier.has_leftovers()
+    left = bool(supplier.leftovers())
     if left and not check:
         supplier.prune()
     return {"changed": left}
@@ -157,7 +151,7 @@ def sample_models(params: Params, *, check: bool) -> Result:
     return {"changed": bool(made), "made": made}
 
 
-ALL: dict[str, Perform | Callable[..., Result]] = {
+ALL: dict[str, Callable[..., Result]] = {
     one.__name__: one
     for one in (
         container_engine, supply, prune_builds, kind_cluster, generated_secret, helm_release,

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -224,11 +224,9 @@ def save(engine: Engine, target: Path, names: Mapping[str, str]) -> None:
 
 
 def _write_content(engine: Engine, content: Path, target: Path, names: Mapping[str, str]) -> None:
-    listed = engine.run("image", "inspect", "--format={{.Id}}", *names)
     manifest: list[dict[str, Any]] = []
     blobs: dict[str, Path] = {}
-    for name, digest in zip(names.values(), listed.split(), strict=True):
-        described = _manifest(content, digest)
+    for name, described in zip(names.values(), manifests(engine, content, names), strict=True):
         config, *layers = (
             f"blobs/{one['digest'].replace(':', '/')}"
             for one in (described["config"], *described["layers"])
@@ -241,10 +239,13 @@ def _write_content(engine: Engine, content: Path, target: Path, names: Mapping[s
             archive.add(file, name)
 
 
-def config_digests(engine: Engine, content: Path, refs: Sequence[str]) -> set[str]:
-    """The digests of the configurations of the images ``refs``, whose content is in ``content``."""
+def manifests(engine: Engine, content: Path, refs: Iterable[str]) -> list[Any]:
+    """The manifests of the images ``refs``, whose content is in ``content``.
+
+    Raises FileNotFoundError where a part is elsewhere.
+    """
     listed = engine.run("image", "inspect", "--format={{.Id}}", *refs).split()
-    return {_manifest(content, digest)["config"]["digest"] for digest in listed}
+    return [_manifest(content, digest) for digest in listed]
 
 
 def _manifest(content: Path, digest: str) -> Any:

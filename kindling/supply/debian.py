@@ -68,8 +68,9 @@ def root(
         )  # fmt: skip
         scratch.rmdir()
 
-    inputs = (variant, suite, str(revision), *packages, *_LEFT_OUT)
-    return Step(name, (*inputs, "assumed", *assumed) if assumed else inputs, build)
+    # What is left out, which are paths, keeps packages and assumed ones apart.
+    inputs = (variant, suite, str(revision), *packages, *_LEFT_OUT, *assumed)
+    return Step(name, inputs, build)
 
 
 def _status(packages: Sequence[str]) -> str:

@@ -206,11 +206,8 @@ class Supplier:
         self._build([image_step(image, engine)])
         return image.built_ref
 
-    def has_leftovers(self) -> bool:
-        """Whether builds left something to prune."""
-        return bool(self._leftovers())
-
-    def _leftovers(self) -> list[Path]:
+    def leftovers(self) -> list[Path]:
+        """What builds left in the store that only they needed; none once it is pruned."""
         return [path for step in _ONLY_FOR_BUILDS for path in self._store.results(step)]
 
     def prune(self) -> None:
@@ -226,7 +223,7 @@ class Supplier:
             with suppress(KindlingError, FileNotFoundError):
                 unpacked.remove(engine, ctr, own_containerd(), _RUN_HERE)
         # The last: while they are there, something is left to prune.
-        for path in self._leftovers():
+        for path in self.leftovers():
             shutil.rmtree(path)
 
     def _from_packages(self, why: str, also: Sequence[str]) -> Supplied:

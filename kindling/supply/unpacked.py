@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kindling.engine import NAMESPACE
 from kindling.supply import command
-from kindling.supply.containers import Engine, config_digests
+from kindling.supply.containers import Engine, manifests
 
 # By this label of an image's configuration, containerd's collector of garbage finds its files.
 _LABEL = "containerd.io/gc.ref.snapshot.overlayfs"
@@ -33,7 +33,8 @@ def remove(engine: Engine, ctr: Path, socket: Path, keep: Sequence[str]) -> None
     if not ours:
         return
     call: list[str | Path] = [ctr, "--address", socket, "--namespace", NAMESPACE]
-    for digest in sorted(config_digests(engine, engine.content, ours)):
+    found = manifests(engine, engine.content, ours)
+    for digest in sorted({manifest["config"]["digest"] for manifest in found}):
         command.run([*call, "content", "label", digest, f"{_LABEL}="])
     # The end of a lease, waited for, is how garbage is collected now.
     lease = command.run([*call, "leases", "create"]).strip()
