@@ -41,7 +41,7 @@ class Asked:
     The answer is the run's answers, and which row of them is the request's first one.
     """
 
-    __slots__ = ("alone", "answer", "asked", "deadline", "rows", "trace")
+    __slots__ = ("answer", "asked", "client", "deadline", "group", "rows", "trace")
 
     def __init__(
         self, rows: Rows, answer: asyncio.Future[tuple[Answers, int]], deadline: float
@@ -52,8 +52,9 @@ class Asked:
         self.asked = perf_counter()
         observed = CURRENT.get()
         self.trace = observed.trace if observed else None
-        # It was in a run that failed: whether it is to blame shows when it runs by itself.
-        self.alone = False
+        self.client = observed.client if observed else None
+        # Only requests of the same group share a run.
+        self.group: object = None
 
 
 class Run:

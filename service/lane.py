@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import OrderedDict
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,10 @@ from service.models import Served
 from service.quick import LONG_SECONDS, Estimate, Watch
 
 _log = structlog.stdlib.get_logger(__name__)
+# After a failed request the next ones of its connection do not share runs with those of others.
+_SUSPECT_SECONDS = 60.0
+_MAX_SUSPECTS = 1024
+_SUSPECTS = object()
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Lane:
         self._runs: list[Run] = []
         self._is_called = self._are_many = False
         self._timer: asyncio.TimerHandle | None = None
+        # Connections, and until when they are suspects; those whose time ends first come first.
+        self._suspects: OrderedDict[object, float] = OrderedDict()
         # When the last request that came must have its answer.
         self.until = 0.0
 
@@ -58,6 +64,8 @@ class Lane:
         """
         self.until = deadline = self._loop.time() + self._means.request_seconds
         asked = Asked(rows, self._loop.create_future(), deadline)
+        if self._suspects and self._is_suspect(asked.client):
+            asked.group = _SUSPECTS
         self._waiting.append(asked)
         self._call()
         try:
@@ -66,6 +74,17 @@ class Lane:
             # Here, where it is known which request it was.
             _log.error("prediction failed", exc_info=error.__cause__ or error)
             raise
+
+    def _is_suspect(self, client: object) -> bool:
+        return self._suspects.get(client, 0.0) > self._loop.time()
+
+    def _suspect(self, client: object) -> None:
+        """Keep the next requests of this connection apart: most likely they fail as this one."""
+        if client is not None:
+            self._suspects.pop(client, None)
+            self._suspects[client] = self._loop.time() + _SUSPECT_SECONDS
+            if len(self._suspects) > _MAX_SUSPECTS:
+                self._suspects.popitem(last=False)
 
     def waiting(self) -> int:
         """Requests whose run has not begun; any thread may ask."""
@@ -104,15 +123,21 @@ class Lane:
         ending.add_done_callback(partial(self._ended, run))
 
     def _take(self) -> list[Asked]:
-        """The requests of the next run, in the order in which they came."""
-        taken, rows = 0, 0
-        for one in self._waiting:
+        """The requests of the next run, those of one group in the order in which they came."""
+        asked: list[Asked] = []
+        left: list[Asked] = []
+        rows, group = 0, self._waiting[0].group
+        for place, one in enumerate(self._waiting):
+            if one.group is not group:
+                left.append(one)
+                continue
             rows += len(one.rows)
-            if taken and (rows > self._means.max_rows or one.alone or self._waiting[0].alone):
+            if asked and rows > self._means.max_rows:
+                left += self._waiting[place:]
                 break
-            taken += 1
-        asked, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        self._are_many = taken > 1
+            asked.append(one)
+        self._waiting = left
+        self._are_many = len(asked) > 1
         return [one for one in asked if not one.answer.done()]
 
     def _run_here(self, run: Run) -> None:
@@ -144,9 +169,7 @@ class Lane:
         if run.ended and (answers is not None or seconds > LONG_SECONDS):
             self._estimate.learn(run.rows, run.cpu, seconds)
         self._tell(run, failed=answers is None)
-        # One that the watch ended may have been long because the process stood still.
-        if answers is None and (len(run.asked) > 1 or run.options.terminate):
-            self._retry([one for one in run.asked if not one.answer.done()])
+        if answers is None and self._is_retried(run):
             return
         first = 0
         for one in run.asked:
@@ -155,21 +178,36 @@ class Lane:
                     one.answer.set_result((answers, first))
                 else:
                     one.answer.set_exception(_for_people(error))
+                    self._suspect(one.client)
             first += len(one.rows)
 
-    def _retry(self, asked: Sequence[Asked]) -> None:
-        """Each by itself, before all others: only what is to blame must fail."""
-        for one in asked:
-            one.alone, one.asked = True, perf_counter()
+    def _is_retried(self, run: Run) -> bool:
+        """Whether requests of ``run``, which failed, run again: only what is to blame must fail.
+
+        They do so in halves, before all others, so that one bad request among n costs about
+        2 log2(n) runs.
+        """
+        asked = [one for one in run.asked if not one.answer.done()]
+        # One that the watch ended may have been long because the process stood still.
+        if not asked or (len(run.asked) == 1 and not run.options.terminate):
+            return False
+        middle = (len(asked) + 1) // 2
+        for half in (asked[:middle], asked[middle:]):
+            group = object()
+            for one in half:
+                one.group, one.asked = group, perf_counter()
         self._waiting[:0] = asked
         self._call()
+        return True
 
     def _expect(self) -> None:
         """See to it that who waits too long is told so."""
-        waiting = self._waiting + [one for run in self._runs for one in run.asked]
-        if waiting and self._timer is None:
-            due = min(one.deadline for one in waiting)
-            self._timer = self._loop.call_at(due, self._expire)
+        if self._timer is not None:
+            return
+        asked = self._waiting + [one for run in self._runs for one in run.asked]
+        # A run goes on when those who asked for it have been told that it is late.
+        if deadlines := [one.deadline for one in asked if not one.answer.done()]:
+            self._timer = self._loop.call_at(min(deadlines), self._expire)
 
     def _expire(self) -> None:
         self._timer = None

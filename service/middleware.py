@@ -81,7 +81,7 @@ class Observe:
         sane = _REQUEST_ID.fullmatch(sent)
         # Nobody is kept out by it: it need not be hard to guess.
         request_id = sent.decode() if sane else f"{random.getrandbits(128):032x}"
-        observed = Observed(request_id, scope["method"], scope["path"])
+        observed = Observed(request_id, scope["method"], scope["path"], scope["client"])
         if self._tracing and observed.is_of_model and observed.method == "POST":
             observed.theirs, observed.trace = self._tracing.begin(
                 found.get(b"traceparent"), found.get(b"tracestate", b"")

@@ -23,10 +23,15 @@ class Observed:
     """One request: its id, its trace if it has one, the model that answers once that is known."""
 
     __slots__ = (
-        "method", "moment", "path", "request_id", "seconds", "served", "status", "theirs", "trace"
+        "client", "method", "moment", "path", "request_id", "seconds", "served", "status", "theirs",
+        "trace",
     )  # fmt: skip
 
-    def __init__(self, request_id: str, method: str, path: str) -> None:
+    def __init__(
+        self, request_id: str, method: str, path: str, client: object | None = None
+    ) -> None:
+        # Address and port, so that it is one connection.
+        self.client = client
         self.request_id = request_id
         self.method = method
         self.path = path

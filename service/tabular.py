@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-from service.errors import ModelInvalidError, NotReadyError, PredictionFailedError
+from service.errors import (
+    InvalidRequestError,
+    ModelInvalidError,
+    NotReadyError,
+    PredictionFailedError,
+)
 from service.onnx import first_line, open_session
 from service.package import GRAPH_FILE, Descriptor, read_file
 from service.package_tabular import InputPart, OutputPart, TabularPart
@@ -23,6 +29,8 @@ _NUMBERS: dict[str, type[np.generic]] = {
 }  # fmt: skip
 FLOATS = ("tensor(float)", "tensor(double)")
 _STRINGS = "tensor(string)"
+# What the runtime says where a graph takes no category but those that it was made for.
+_UNKNOWN_CATEGORY = "Unknown Category"
 OUTPUTS = {
     "boolean": "tensor(bool)", "long": "tensor(int64)", "float": "tensor(float)",
     "double": "tensor(double)", "string": _STRINGS,
@@ -81,10 +89,15 @@ class Tabular:
         """What the model makes of (n, columns) values, missing ones NaN; blocks.
 
         An array for each output: (n,) for one of size 1 without classes, else (n, size).
-        Thread-safe. Raises NotReadyError before the model is loaded, PredictionFailedError if the
-        model answers with something else.
+        Thread-safe. Raises NotReadyError before the model is loaded, InvalidRequestError for a
+        category that it does not know, PredictionFailedError if it answers with something else.
         """
-        outputs = self._run(rows, options)
+        try:
+            outputs = self._run(rows, options)
+        except Fail as error:
+            if _UNKNOWN_CATEGORY in str(error):
+                raise InvalidRequestError("a category is not one that the model knows") from None
+            raise
         for output in outputs:
             if output.dtype.kind == "f" and not np.isfinite(output).all():
                 raise PredictionFailedError("the model answers with numbers that are none")

@@ -24,6 +24,7 @@ from service.classifier import Classifier, Labels, Probabilities, Rows
 from service.errors import PredictionFailedError, TimedOutError
 from service.metrics import Metrics
 from service.models import Served
+from service.observed import CURRENT, Observed
 from service.package import parse_descriptor
 from service.predictor import Predictor
 from service.quick import Estimate
@@ -131,7 +132,61 @@ def test_only_the_request_that_is_to_blame_fails(predictor: Callable[..., Predic
     assert (good, other) == ([1], [3])
     assert isinstance(bad, PredictionFailedError)
     assert "bad" not in bad.message
-    assert runner.runs == [4, 1, 2, 1]
+    # The whole, a half of it, what that half is made of, the other half.
+    assert runner.runs == [4, 3, 1, 2, 1]
+
+
+def test_one_bad_request_among_many_costs_few_runs(predictor: Callable[..., Predictor]) -> None:
+    runner = Recording()
+    asked = [rows_of(BAD if number == 37 else 1.0) for number in range(64)]
+    found = asyncio.run(together(predictor(), model(runner), *asked))
+    assert [number for number, one in enumerate(found) if one != [1]] == [37]
+    # In six halvings each half runs, beside the whole.
+    assert len(runner.runs) == 1 + 2 * 6
+
+
+def test_after_a_failure_the_requests_of_a_connection_do_not_spoil_the_runs_of_others(
+    predictor: Callable[..., Predictor],
+) -> None:
+    runner = Recording()
+
+    async def ask() -> list[Any]:
+        shared, served = predictor(), model(runner)
+
+        async def request(client: object, *numbers: float) -> Any:
+            CURRENT.set(Observed("an id", "POST", "/predict", client))
+            return (await together(shared, served, rows_of(*numbers)))[0]
+
+        async def round_of_requests() -> list[Any]:
+            bad = request(("10.0.0.9", 1), BAD)
+            good = [request(("10.0.0.1", port), 1.0, 2.0) for port in range(4)]
+            return await asyncio.gather(bad, *good)
+
+        await round_of_requests()
+        runner.runs.clear()
+        return await round_of_requests()
+
+    bad, *good = asyncio.run(ask())
+    assert isinstance(bad, PredictionFailedError)
+    assert good == [[1, 2]] * 4
+    assert runner.runs == [1, 8]
+
+
+def test_a_run_that_nobody_waits_for_any_more_costs_the_event_loop_nothing(
+    predictor: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    expire = lane.Lane._expire
+
+    def counted(self: lane.Lane) -> None:
+        looks.append(None)
+        expire(self)
+
+    monkeypatch.setattr(lane.Lane, "_expire", counted)
+    runner = Recording(seconds=0.4)
+    (late,) = asyncio.run(together(predictor(request_seconds=0.1), model(runner), rows_of(1)))
+    assert isinstance(late, TimedOutError)
+    assert len(looks) == 1
 
 
 @pytest.mark.usefixtures("all_short_are_quick")

@@ -211,10 +211,16 @@ def test_a_model_that_answers_with_no_number_fails_and_only_its_request(
     assert [one["label"] for one in found[2].json()["predictions"]] == ["large", "small"]
 
 
-def test_a_value_that_the_model_does_not_know_fails_by_itself(client: TestClient) -> None:
-    answer = ask(client, [HOUSE, HOUSE | {"the city": "Ulm"}])
-    assert answer.status_code == 500
-    assert answer.json()["error"]["message"] == "the model failed on this request"
+def test_an_unknown_category_is_the_fault_of_its_request_alone(client: TestClient) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        rows = [[HOUSE], [HOUSE, HOUSE | {"the city": "Ulm"}], [HOUSE]] * 4
+        found = list(pool.map(lambda one: ask(client, one), rows))
+    assert [one.status_code for one in found] == [200, 422, 200] * 4
+    error = found[1].json()["error"]
+    assert (error["code"], error["message"]) == (
+        "invalid_request",
+        "a category is not one that the model knows",
+    )
 
 
 def test_requests_at_once_share_runs_and_get_their_own(client: TestClient) -> None:
