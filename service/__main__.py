@@ -23,6 +23,7 @@ from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.logs import configure_logs
 from service.metrics import Metrics
+from service.model_follower import Following
 from service.models import Models
 from service.registry import Registry
 from service.server import DrainingServer, create_server
@@ -37,18 +38,18 @@ def assemble(settings: Settings) -> DrainingServer:
     models = Models(settings.models)
     metrics = Metrics(settings.models)
     lifecycle = Lifecycle(models, others=settings.others)
-    copies = Copies(settings.cache_dir)
-    follower = Follower(
+    copies = Copies(settings.cache_dir, max_bytes=settings.max_cache_bytes)
+    following = Following(
         models,
-        create_registry(settings),
         copies,
         Intake(copies, settings),
-        lifecycle=lifecycle,
-        metrics=metrics,
+        metrics,
         alias=settings.model_alias,
         fallback_alias=settings.fallback_alias,
         poll_seconds=settings.poll_seconds,
-        others=settings.others,
+    )
+    follower = Follower(
+        create_registry(settings), following, lifecycle=lifecycle, others=settings.others
     )
     beside = [follower.run]
     tracing = None
@@ -58,7 +59,7 @@ def assemble(settings: Settings) -> DrainingServer:
     app = create_app(
         settings, models, metrics=metrics, lifecycle=lifecycle, beside=beside, tracing=tracing
     )
-    return create_server(app, settings, lifecycle)
+    return create_server(app, settings, lifecycle, metrics)
 
 
 def create_tracing(

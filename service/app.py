@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
+from service.body_reader import BodyReader
 from service.chat import add_chat
 from service.chat_texts import Texts
 from service.chat_turn import LocalTexts
@@ -58,6 +59,11 @@ def create_app(
         max_in_flight=settings.max_in_flight,
         request_seconds=settings.request_seconds,
     )
+    bodies = BodyReader(
+        max_bytes=settings.max_body_bytes,
+        max_total_bytes=settings.max_reading_bytes,
+        timeout_seconds=settings.body_seconds,
+    )
     endings = Endings(metrics)
     key = settings.feedback_key.get_secret_value()
     ids = PredictionIds(key, days=settings.feedback_days) if key else None
@@ -84,18 +90,17 @@ def create_app(
     )
     endpoints: dict[tuple[str, str], Endpoint] = {}
     app.add_middleware(Direct, endpoints=endpoints)
-    app.add_middleware(
-        Observe, metrics=metrics, lifecycle=lifecycle, endings=endings, tracing=tracing
-    )
+    app.add_middleware(Observe, lifecycle=lifecycle, endings=endings, tracing=tracing)
     add_error_handlers(app)
     add_docs(app)
     add_metrics(app, metrics.registry, endings)
-    endpoints["POST", "/predict"] = add_predict(app, settings, models, predictor, ids)
-    endpoints["POST", "/invocations"] = add_invocations(app, settings, models, predictor)
-    add_v2(app, settings, models, predictor, lifecycle)
-    add_feedback(app, settings, predictor, ids, metrics)
+    endpoints["POST", "/predict"] = add_predict(app, settings, models, predictor, bodies, ids)
+    endpoints["POST", "/invocations"] = add_invocations(app, settings, models, predictor, bodies)
+    add_v2(app, settings, models, predictor, bodies, lifecycle)
+    add_feedback(app, predictor, bodies, ids, metrics)
     add_sketches(app, models)
-    add_chat(app, settings, create_texts(settings, models, predictor, metrics), predictor, metrics)
+    texts = create_texts(settings, models, predictor, metrics)
+    add_chat(app, texts, predictor, bodies, metrics)
 
     @app.get("/health")
     async def health() -> Health:

@@ -1,48 +1,15 @@
-"""Reading a request from the wire, within limits."""
+"""What a request's body says, and how OpenAPI describes it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect, Request
 
-from service.errors import (
-    BodyTooLargeError,
-    BodyTooSlowError,
-    ClientGoneError,
-    InvalidRequestError,
-)
+from service.errors import InvalidRequestError
 
 _T = TypeVar("_T", bound=BaseModel)
-
-
-async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """The request's body of at most ``limit`` bytes, counted as they arrive, within ``seconds``.
-
-    Raises BodyTooLargeError as soon as the limit is passed or announced to be, BodyTooSlowError,
-    ClientGoneError.
-    """
-    too_large = BodyTooLargeError(f"the body has more than {limit} bytes")
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limit:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise too_large
-                chunks.append(chunk)
-    except TimeoutError:
-        raise BodyTooSlowError(f"the body did not arrive within {seconds:g} seconds") from None
-    except ClientDisconnect:
-        raise ClientGoneError("the client hung up") from None
-    return b"".join(chunks)
 
 
 def parse_body(body: bytes, schema: type[_T]) -> _T:
@@ -84,7 +51,7 @@ def _whole(node: Any, definitions: dict[str, Any]) -> Any:
 
 
 def json_body(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """How OpenAPI describes a body that is read by ``read_body``; its example is the first one."""
+    """How OpenAPI describes a body that no endpoint declares; its example is the first one."""
     return json_bodies(schema)
 
 

@@ -8,17 +8,16 @@ on: a canary that nobody looks after ends by itself.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Annotated, Self
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import ModelInvalidError, ModelRefusedError, ServiceError
-from service.intake import Intake, Wanted
+from service.intake import Wanted
 from service.lifecycle import Standing
-from service.metrics import Metrics
-from service.models import Models, Served
+from service.model_follower import Following
+from service.models import Served
 from service.package import VERSION_PATTERN, Kind
 from service.registry import Registry
 from service.schemas import CanaryState, Refused
@@ -53,95 +52,80 @@ class Wish(BaseModel):
         return wish if wish.until > time.time() else None
 
 
-@dataclass
-class _Followed:
-    """What is known of the canary of one model."""
+class CanaryFollower:
+    """Serves the canary that the registry asks for beside the champion of the model ``name``."""
 
-    standing: Standing
-    # The version and the content of it that is served or was refused.
-    served: Wanted | None = None
-    refused: tuple[str, str | None] | None = None
-    looked_at: str = ""
-    look_again: float = 0.0
+    def __init__(self, name: str, standing: Standing, following: Following) -> None:
+        self._name = name
+        self._standing = standing
+        self._models = following.models
+        self._intake = following.intake
+        self._metrics = following.metrics
+        # The version and the content of it that is served or was refused.
+        self._served: Wanted | None = None
+        self._refused: tuple[str, str | None] | None = None
+        self._looked_at = ""
+        self._look_again = 0.0
 
-
-class Canaries:
-    """Serves the canaries that the registry asks for beside the champions."""
-
-    def __init__(
-        self, models: Models, intake: Intake, standings: dict[str, Standing], metrics: Metrics
-    ) -> None:
-        self._models = models
-        self._intake = intake
-        self._metrics = metrics
-        self._standings = standings
-        self._followed: dict[str, _Followed] = {}
-
-    async def follow(self, registry: Registry, name: str, tag: str | None) -> None:
-        """Do what the ``tag`` of the model ``name`` says."""
-        followed = self._followed.setdefault(name, _Followed(self._standings[name]))
+    async def follow(self, registry: Registry, tag: str | None) -> None:
+        """Do what the ``tag`` of the model says."""
         wish = Wish.parse(tag)
-        champion = self._models.served(name)
+        champion = self._models.served(self._name)
         if wish is None or champion is None or champion.version == wish.version:
-            self._end(name, followed)
+            self.end()
             return
-        kind = champion.descriptor.kind
-        if (served := await self._bring(registry, name, followed, wish, kind)) is None:
+        served = await self._bring(registry, wish, champion.descriptor.kind)
+        if served is None or champion is not self._models.served(self._name):
             return
-        if self._models.canary(name) is None:
-            _log.info("canary served", model=name, version=wish.version, share=wish.share)
+        if self._models.canary(self._name) is None:
+            _log.info("canary served", model=self._name, version=wish.version, share=wish.share)
         self._models.put_canary(served, share=wish.share, until=wish.until)
-        self._metrics.canary(name, wish.version, served.descriptor.kind, wish.share)
-        followed.standing.canary = CanaryState(version=wish.version, share=wish.share)
+        self._metrics.canary(self._name, wish.version, served.descriptor.kind, wish.share)
+        self._standing.canary = CanaryState(version=wish.version, share=wish.share)
 
-    def drop(self, name: str) -> None:
-        """End the canary of a model that is served no more, if it has one."""
-        if (followed := self._followed.pop(name, None)) is not None:
-            self._end(name, followed)
+    def end(self) -> None:
+        """End the canary, if there is one."""
+        self._standing.canary = self._served = self._refused = None
+        self._looked_at = ""
+        if (canary := self._models.canary(self._name)) is not None:
+            self._models.drop_canary(self._name)
+            self._metrics.no_canary(self._name, canary.served.version)
+            _log.info("canary ended", model=self._name, version=canary.served.version)
 
-    async def _bring(
-        self, registry: Registry, name: str, followed: _Followed, wish: Wish, kind: Kind
-    ) -> Served | None:
-        canary = self._models.canary(name)
+    async def _bring(self, registry: Registry, wish: Wish, kind: Kind) -> Served | None:
+        canary = self._models.canary(self._name)
         served = canary.served if canary else None
-        if wish.version == followed.looked_at and time.monotonic() < followed.look_again:
+        if wish.version == self._looked_at and time.monotonic() < self._look_again:
             return served
-        followed.looked_at = wish.version
-        followed.look_again = time.monotonic() + _LOOK_AGAIN_SECONDS
+        self._looked_at = wish.version
+        self._look_again = time.monotonic() + _LOOK_AGAIN_SECONDS
         tag: str | None = None
+        about = {"model": self._name, "version": wish.version}
         try:
-            tag = await registry.digest_tag(name, wish.version)
-            if (wish.version, tag) == followed.refused:
+            tag = await registry.digest_tag(self._name, wish.version)
+            if (wish.version, tag) == self._refused:
                 return None
             wanted = Wanted.parse(wish.version, tag)
-            if served is None or wanted != followed.served:
-                self._end(name, followed)
-                served = await self._intake.bring(registry, name, wanted, note=False)
+            if served is None or wanted != self._served:
+                self.end()
+                served = await self._intake.bring(registry, self._name, wanted, note=False)
                 if served.descriptor.kind != kind:
                     raise ModelInvalidError(
                         f"it is a {served.descriptor.kind}, and the champion a {kind}"
                     )
-                followed.served = wanted
+                self._served = wanted
         except (ModelRefusedError, ModelInvalidError) as error:
-            self._end(name, followed)
-            followed.refused, followed.looked_at = (wish.version, tag), wish.version
+            self.end()
+            self._refused, self._looked_at = (wish.version, tag), wish.version
             refused = Refused(version=wish.version, reason=error.message)
-            followed.standing.canary = CanaryState(version=wish.version, share=0.0, refused=refused)
-            _log.error("canary refused", model=name, version=wish.version, reason=error.message)
+            self._standing.canary = CanaryState(version=wish.version, share=0.0, refused=refused)
+            _log.error("canary refused", **about, reason=error.message)
             return None
         except ServiceError as error:
-            _log.warning("canary not there", model=name, version=wish.version, reason=error.message)
+            _log.warning("canary not there", **about, reason=error.message)
             return None
         except Exception:
             # Nothing about a canary may hold up the models.
-            _log.exception("canary not there", model=name, version=wish.version)
+            _log.exception("canary not there", **about)
             return None
         return served
-
-    def _end(self, name: str, followed: _Followed) -> None:
-        followed.standing.canary = followed.served = followed.refused = None
-        followed.looked_at = ""
-        if (canary := self._models.canary(name)) is not None:
-            self._models.drop_canary(name)
-            self._metrics.no_canary(name, canary.served.version)
-            _log.info("canary ended", model=name, version=canary.served.version)

@@ -11,7 +11,8 @@ from typing import TypeVar
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
-from service.body import parse_body, read_body
+from service.body import parse_body
+from service.body_reader import BodyReader
 from service.chat_answers import ChatCompletion, ModelCard, ModelList
 from service.chat_docs import CHAT_BODY, CHAT_RESPONSES
 from service.chat_render import completion, events
@@ -23,18 +24,18 @@ from service.models import Named
 from service.observed import answered_by
 from service.predictor import Predictor
 from service.schemas import ProblemResponse
-from service.settings import Settings
 
 _T = TypeVar("_T")
 
 
 def add_chat(
-    app: FastAPI, settings: Settings, texts: Texts, predictor: Predictor, metrics: Metrics
+    app: FastAPI, texts: Texts, predictor: Predictor, bodies: BodyReader, metrics: Metrics
 ) -> None:
     """Serve /v1/chat/completions and /v1/models."""
     started = int(time.time())
 
     async def place(request: Request) -> AsyncIterator[None]:
+        request.state.body = await bodies.read(request)
         # Left when the answer is sent or the client is gone: a stream holds it as long as it lasts.
         with predictor.admit(), ExitStack() as request.state.ends:
             yield
@@ -48,8 +49,7 @@ def add_chat(
         description=texts.about,
     )
     async def chat_completions(request: Request) -> Response:
-        body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
-        asked = parse_body(body, ChatRequest)
+        asked = parse_body(request.state.body, ChatRequest)
         writer = texts.find(asked.model)
         answered_by(request.scope, writer.named)
         text = await _while_connected(request, writer.begin(asked, request.state.ends))

@@ -27,5 +27,8 @@ CHAT_RESPONSES: dict[int | str, dict[str, Any]] = {
         ),
         "content": {"text/event-stream": {"schema": _EVENT}},
     },
-    **{status: {"model": ProblemResponse} for status in (404, 408, 413, 422, 500, 502, 503, 504)},
+    **{
+        status: {"model": ProblemResponse}
+        for status in (404, 408, 413, 415, 422, 500, 502, 503, 504)
+    },
 }

@@ -11,7 +11,7 @@ from service.package import ClassifierPart
 from service.predictor import Predictor
 
 # With which statuses every way of asking one refuses or fails.
-REFUSALS = (404, 408, 413, 422, 500, 503, 504)
+REFUSALS = (404, 408, 413, 415, 422, 500, 503, 504)
 
 
 class Classified:

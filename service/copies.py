@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 
 from service.digests import Digests, folder_name, matches, parse_digests
-from service.errors import ModelInvalidError, ModelRefusedError
+from service.errors import ModelInvalidError, ModelRefusedError, ModelUnavailableError
 from service.package import VERSION_PATTERN
 
 _NOTE = "current.json"
@@ -35,10 +38,18 @@ class _Note(BaseModel):
 
 
 class Copies:
-    """The folder ``root``: a folder for each model, in it one for each version kept. All blocks."""
+    """The folder ``root``: a folder for each model, in it one for each version kept. All blocks.
 
-    def __init__(self, root: Path) -> None:
+    They hold ``max_bytes`` together at most; 0 is no bound.
+    """
+
+    def __init__(self, root: Path, *, max_bytes: int = 0) -> None:
         self._root = root
+        self._max_bytes = max_bytes
+        self._used_bytes = 0
+        self._lock = threading.Lock()
+        # Of this process, as long as they are not kept or discarded.
+        self._workspaces: set[Path] = set()
 
     def current(self, name: str) -> Copy | None:
         """The copy last noted, if any. Raises ModelInvalidError if it is not what it was."""
@@ -63,15 +74,50 @@ class Copies:
         """A new folder to download into. What an earlier process left of its own goes."""
         folder = self._root / name
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{_NEW}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        return Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
+        with self._lock:
+            for left in set(folder.glob(f"{_NEW}*")) - self._workspaces:
+                shutil.rmtree(left, ignore_errors=True)
+            workspace = Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
+            self._workspaces.add(workspace)
+            self._used_bytes = _size(self._root)
+        return workspace
+
+    def reserve(self, size: int) -> None:
+        """Take ``size`` more bytes for a file in a workspace. Raises ModelUnavailableError.
+
+        Where there is no room for them, spare copies of any model go, the oldest first.
+        """
+        if not self._max_bytes:
+            return
+        with self._lock:
+            if self._used_bytes + size > self._max_bytes:
+                self._make_room(size)
+            self._used_bytes += size
+            if self._used_bytes > self._max_bytes:
+                raise ModelUnavailableError(
+                    f"copies of models may take {self._max_bytes} bytes, and with it take more"
+                )
+
+    def _make_room(self, size: int) -> None:
+        self._used_bytes = _size(self._root)
+        spare = sorted(self._spare(), key=lambda path: path.stat().st_mtime)
+        while spare and self._used_bytes + size > self._max_bytes:
+            discard(spare.pop(0))
+            self._used_bytes = _size(self._root)
+
+    def _spare(self) -> Iterator[Path]:
+        """The copies that no restart serves."""
+        for note in self._root.glob(f"*/{_NOTE}"):
+            current = json.loads(note.read_text())["folder"]
+            yield from (one for one in note.parent.glob("[!.]*/") if one.name != current)
 
     def keep(self, name: str, version: str, digests: Digests, workspace: Path) -> Copy:
         """Make the checked content of ``workspace`` the copy of this version."""
         copy = self._copy(name, version, digests)
         discard(copy.folder)
         workspace.rename(copy.folder)
+        with self._lock:
+            self._workspaces.discard(workspace)
         return copy
 
     def note(self, name: str, copy: Copy) -> None:
@@ -103,6 +149,15 @@ class Copies:
 
     def _copy(self, name: str, version: str, digests: Digests) -> Copy:
         return Copy(version, digests, self._root / name / folder_name(version, digests))
+
+
+def _size(folder: Path) -> int:
+    """Bytes that all below ``folder`` takes on disk, but for what goes meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_blocks * 512
+    return size
 
 
 def discard(folder: Path) -> None:

@@ -63,6 +63,14 @@ class BodyTooSlowError(ServiceError):
     headers: Mapping[str, str] = {"Connection": "close"}
 
 
+class EncodingUnsupportedError(ServiceError):
+    """The body is compressed: how large it is would be known only after it is unpacked."""
+
+    status_code = 415
+    code = "unsupported_encoding"
+    headers: Mapping[str, str] = {"Accept-Encoding": "identity", "Connection": "close"}
+
+
 class ClientGoneError(ServiceError):
     """The client hung up before its request was read; nobody sees the answer."""
 

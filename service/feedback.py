@@ -8,15 +8,15 @@ from typing import Annotated
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from service.body import json_body, parse_body, read_body
+from service.body import json_body, parse_body
+from service.body_reader import BodyReader
 from service.errors import FeedbackOffError, InvalidRequestError
 from service.metrics import Metrics
 from service.prediction_ids import LONGEST, Predicted, PredictionIds
 from service.predictor import Predictor
 from service.schemas import ProblemResponse
-from service.settings import Settings
 
-_REFUSALS = (404, 408, 413, 422, 503)
+_REFUSALS = (404, 408, 413, 415, 422, 503)
 _MAX_BODY_BYTES = 65_536
 # Ids that are remembered so that none counts twice; the oldest are forgotten.
 _REMEMBERED = 20_000
@@ -68,8 +68,8 @@ class _Seen:
 
 def add_feedback(
     app: FastAPI,
-    settings: Settings,
     predictor: Predictor,
+    bodies: BodyReader,
     ids: PredictionIds | None,
     metrics: Metrics,
 ) -> None:
@@ -88,11 +88,9 @@ def add_feedback(
         """
         if ids is None:
             raise FeedbackOffError("this service takes no feedback: it has no feedback_key")
+        body = await bodies.read(request, max_bytes=_MAX_BODY_BYTES)
         with predictor.admit():
-            limit = min(settings.max_body_bytes, _MAX_BODY_BYTES)
-            asked = parse_body(
-                await read_body(request, limit, settings.body_seconds), FeedbackRequest
-            )
+            asked = parse_body(body, FeedbackRequest)
             predicted = ids.read(asked.id)
             outcomes = _judge(predicted, asked.labels)
             counted = seen.first(predicted.signature) and metrics.quality.judged(

@@ -22,6 +22,8 @@ _CHUNK_BYTES = 65_536
 # A large file may take longer than one call, as long as it comes at least this fast.
 _SLOWEST_BYTES_PER_SECOND = 262_144
 _LOOK_SECONDS = 0.1
+# At once. A call that waits for its turn is not overdue meanwhile.
+_CALLS = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Fetcher:
         if username:
             credentials = b64encode(f"{username}:{password}".encode()).decode()
             self._headers["Authorization"] = f"Basic {credentials}"
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="registry")
+        self._pool = ThreadPoolExecutor(_CALLS, thread_name_prefix="registry")
+        self._turns = asyncio.Semaphore(_CALLS)
 
     async def get(self, path: str, query: Mapping[str, str], sink: Sink, *, limit: int) -> None:
         """Give the answer's body of at most ``limit`` bytes to ``sink``, piece by piece.
@@ -68,6 +71,10 @@ class Fetcher:
         return bytes(content)
 
     async def _ask(self, question: _Question, sink: Sink, limit: int) -> None:
+        async with self._turns:
+            await self._exchange(question, sink, limit)
+
+    async def _exchange(self, question: _Question, sink: Sink, limit: int) -> None:
         exchange = _Exchange(self._connection(), self._seconds)
         work = asyncio.get_running_loop().run_in_executor(
             self._pool, exchange.run, question, sink, limit

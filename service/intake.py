@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,11 +16,15 @@ from service.errors import ModelInvalidError, ModelUnavailableError
 from service.loader import open_runner, read_descriptor
 from service.models import Served
 from service.package import DESCRIPTOR_FILE, Descriptor
+from service.priority_lock import PriorityLock
 from service.registry import Registry
 from service.settings import Settings
 from service.sketch import Sketch
 from service.sketch_reference import read_reference
 from service.trial import try_model
+
+# At once, of the models that are configured, and again of the others.
+_DOWNLOADS = 2
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -38,11 +43,20 @@ class Wanted:
 
 
 class Intake:
-    """Downloads, checks, loads and keeps; what is served meanwhile is not touched."""
+    """Downloads, checks, loads and keeps; what is served meanwhile is not touched.
+
+    Several models may be on their way at once. Those of ``settings.models`` have downloads of their
+    own, and their trials, which take memory and so come one after another, come first.
+    """
 
     def __init__(self, copies: Copies, settings: Settings) -> None:
         self._copies = copies
         self._settings = settings
+        self._downloads = {
+            is_configured: asyncio.Semaphore(_DOWNLOADS) for is_configured in (True, False)
+        }
+        self._trials = PriorityLock()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def bring(
         self, registry: Registry, name: str, wanted: Wanted, *, note: bool = True
@@ -54,8 +68,33 @@ class Intake:
         """
         find = self._copies.find
         copy = await asyncio.to_thread(find, name, wanted.version, wanted.digests)
-        if copy is None:
-            copy = await self._checked(registry, name, wanted)
+        if copy is not None:
+            async with self._locks[name]:
+                # Meanwhile it may have been pruned for the sake of another version.
+                copy = await asyncio.to_thread(find, name, wanted.version, wanted.digests)
+                if copy is not None:
+                    return await self._use(name, copy, note=note)
+        try:
+            workspace = await asyncio.to_thread(self._copies.workspace, name)
+            try:
+                await self._download(registry, name, wanted, workspace)
+                async with self._trials.hold(is_urgent=name in self._settings.models):
+                    await try_model(workspace, name, self._settings)
+                # A canary and a champion of one model may come at once; each prunes what is spare.
+                async with self._locks[name]:
+                    keep = self._copies.keep
+                    copy = await asyncio.to_thread(
+                        keep, name, wanted.version, wanted.digests, workspace
+                    )
+                    return await self._use(name, copy, note=note)
+            finally:
+                discard(workspace)
+        except OSError as error:
+            raise ModelUnavailableError(
+                f"there is no place for a copy of it: {error.strerror}"
+            ) from None
+
+    async def _use(self, name: str, copy: Copy, *, note: bool) -> Served:
         try:
             served = await self.load(name, copy)
         except ModelInvalidError:
@@ -89,29 +128,21 @@ class Intake:
         rows, seconds = self._settings.sketch_rows, self._settings.sketch_seconds
         return Sketch(reference, rows=rows, seconds=seconds)
 
-    async def _checked(self, registry: Registry, name: str, wanted: Wanted) -> Copy:
-        try:
-            workspace = await asyncio.to_thread(self._copies.workspace, name)
-            try:
-                await self._download(registry, name, wanted, workspace)
-                await try_model(workspace, name, self._settings)
-                keep = self._copies.keep
-                return await asyncio.to_thread(
-                    keep, name, wanted.version, wanted.digests, workspace
-                )
-            finally:
-                discard(workspace)
-        except OSError as error:
-            raise ModelUnavailableError(
-                f"there is no place for a copy of it: {error.strerror}"
-            ) from None
-
     async def _download(
         self, registry: Registry, name: str, wanted: Wanted, workspace: Path
     ) -> None:
-        root = await registry.artifact_root(name, wanted.version)
-        # It tells the kind, and so which other files there may be.
-        await registry.download(root, DESCRIPTOR_FILE, wanted.digests, workspace)
-        check_files(wanted.digests, read_descriptor(workspace, name).kind)
-        for file in sorted(set(wanted.digests) - {DESCRIPTOR_FILE}):
-            await registry.download(root, file, wanted.digests, workspace)
+        seconds = self._settings.download_timeout_seconds
+        digests, reserve = wanted.digests, self._copies.reserve
+        async with self._downloads[name in self._settings.models]:
+            try:
+                async with asyncio.timeout(seconds):
+                    root = await registry.artifact_root(name, wanted.version)
+                    # It tells the kind, and so which other files there may be.
+                    await registry.download(root, DESCRIPTOR_FILE, digests, workspace, reserve)
+                    check_files(digests, read_descriptor(workspace, name).kind)
+                    for file in sorted(set(digests) - {DESCRIPTOR_FILE}):
+                        await registry.download(root, file, digests, workspace, reserve)
+            except TimeoutError:
+                raise ModelUnavailableError(
+                    f"its files did not arrive within {seconds:g} seconds"
+                ) from None

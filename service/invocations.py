@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, mo
 from pydantic_core import to_json
 
 from service.asked import parse_rows
-from service.body import json_bodies, read_body, schema_of
+from service.body import json_bodies, schema_of
+from service.body_reader import BodyReader
 from service.classify import REFUSALS, classify, part_of
 from service.direct import Endpoint
 from service.errors import InvalidRequestError
@@ -85,7 +86,7 @@ class Predictions(BaseModel):
 
 
 def add_invocations(
-    app: FastAPI, settings: Settings, models: Models, predictor: Predictor
+    app: FastAPI, settings: Settings, models: Models, predictor: Predictor, bodies: BodyReader
 ) -> Endpoint:
     """Serve /invocations, and /ping beside it; returns the endpoint of POST /invocations."""
 
@@ -101,8 +102,8 @@ def add_invocations(
     )
     async def invocations(request: Request) -> Response:
         """Predict from rows, in the forms and with the answer of MLflow's model server."""
+        body = await bodies.read(request)
         with predictor.admit():
-            body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
             served, asked = parse_rows(models, body, Invocation, TableInvocation, NamedInParams)
             answered_by(request.scope, served)
             if isinstance(asked, TableInvocation):

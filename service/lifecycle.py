@@ -25,8 +25,11 @@ class Lifecycle:
     def __init__(self, models: Models, *, others: int = 0) -> None:
         self._models = models
         self._others = others
+        self._has_been_ready = False
         self.standings = {name: Standing() for name in models.names}
         self.registry = "not configured"
+        # Whether the registry is still to be asked, for the first time, which others there are.
+        self.is_asking_for_others = False
         self.draining = False
 
     def drain(self) -> None:
@@ -36,18 +39,25 @@ class Lifecycle:
     def reason_not_ready(self) -> str | None:
         """Why no request should come here; None if one should.
 
-        A model that cannot be had does not keep the rest from being served, once that is known.
-        Those that are not configured do not count.
+        At first it waits for all models, those that are not configured too: another replica serves
+        them already. A model that cannot be had does not keep the rest from being served, once that
+        is known. Who has been ready is so until it drains, whatever the registry does.
         """
         if self.draining:
             return "shutting down"
-        missing = [name for name in self._models.names if self._models.served(name) is None]
-        reasons = [self._why_missing(name) for name in missing]
-        if LOADING in reasons:
+        reason = None if self._has_been_ready else self._reason_to_wait()
+        self._has_been_ready |= reason is None
+        return reason
+
+    def _reason_to_wait(self) -> str | None:
+        missing = [name for name in self._models.known if self._models.served(name) is None]
+        reasons = {name: self._why_missing(name) for name in missing}
+        if self.is_asking_for_others or LOADING in reasons.values():
             return LOADING
-        if len(missing) < len(self._models.names):
+        configured = [name for name in missing if name in self._models.names]
+        if len(configured) < len(self._models.names):
             return None
-        return "; ".join(map(": ".join, zip(missing, reasons, strict=True)))
+        return "; ".join(f"{name}: {reasons[name]}" for name in configured)
 
     def readiness(self) -> Readiness:
         """What /ready says."""

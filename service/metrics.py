@@ -23,7 +23,7 @@ from service.tallies import Tallies
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # Whatever happens, no other value of `status` is exported.
-STATUSES = frozenset({200, 400, 404, 405, 408, 413, 422, 499, 500, 502, 503, 504})
+STATUSES = frozenset({200, 400, 404, 405, 408, 413, 415, 422, 499, 500, 502, 503, 504})
 # A refusal takes no time worth knowing, and many of them would hide how slow the rest are.
 _TIMED = frozenset({200, 500, 502, 504})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
@@ -54,7 +54,7 @@ class Metrics:
         )
         self._latency = Tallies(
             "llm_request_latency_seconds",
-            "Time from the request's head to the end of the answer, of requests not refused.",
+            "Time from the end of the request's body to that of the answer, if not refused.",
             ["model", "version"],
             buckets=_BUCKETS,
             registry=self.registry,
@@ -89,11 +89,17 @@ class Metrics:
         self.in_flight = 0
         self._gauge(
             "http_requests_in_flight",
-            "Requests being answered now; probes and scrapes are not counted.",
+            "Requests to models whose body has arrived and that are being answered now.",
         ).set_function(lambda: self.in_flight)
         self.rejected = Counter(
             "http_requests_rejected_total",
             "Requests turned away because too many were in flight.",
+            registry=self.registry,
+        )
+        self.closed = Counter(
+            "http_connections_closed_total",
+            "Connections closed because their client was too slow or sent too much, by reason.",
+            ["reason"],
             registry=self.registry,
         )
         self._versions: dict[str, list[str]] = {}

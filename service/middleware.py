@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.endings import Endings
 from service.lifecycle import Lifecycle
-from service.metrics import Metrics
 from service.observed import CURRENT, Observed, observe
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _WANTED = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 
 
 class Observe:
-    """Counts requests in flight and notes how they end; see Endings for what is told of them.
+    """Notes how requests end; see Endings for what is told of them.
 
     No log line holds a body, a query or a header, but for the request's id. Answers get the headers
     that name it and their model.
@@ -33,13 +32,11 @@ class Observe:
         self,
         app: ASGIApp,
         *,
-        metrics: Metrics,
         lifecycle: Lifecycle,
         endings: Endings,
         tracing: Tracing | None,
     ) -> None:
         self._app = app
-        self._metrics = metrics
         self._lifecycle = lifecycle
         self._endings = endings
         self._tracing = tracing
@@ -52,26 +49,26 @@ class Observe:
         started = time.perf_counter()
         observed = self._begin(scope)
         observe(scope, observed)
-        status = 500
+        status, ended = 500, 0.0
 
         async def observed_send(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message = {**message, "headers": self._headers(observed, message)}
+            elif not message.get("more_body", False):
+                # How long the client takes to read it is not the service's time.
+                ended = time.perf_counter()
             await send(message)
 
-        counted = observed.is_counted
-        if counted:
-            self._metrics.in_flight += 1
         token = CURRENT.set(observed)
         try:
             await self._app(scope, receive, observed_send)
         finally:
             CURRENT.reset(token)
-            if counted:
-                self._metrics.in_flight -= 1
-            observed.seconds = time.perf_counter() - started
+            # Nor is how long it takes to send the body.
+            began = observed.body_arrived or started
+            observed.seconds = (ended or time.perf_counter()) - began
             observed.status = observed.status or status
             self._endings.add(observed)
 

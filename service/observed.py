@@ -23,8 +23,8 @@ class Observed:
     """One request: its id, its trace if it has one, the model that answers once that is known."""
 
     __slots__ = (
-        "client", "method", "moment", "path", "request_id", "seconds", "served", "status", "theirs",
-        "trace",
+        "body_arrived", "client", "method", "moment", "path", "request_id", "seconds", "served",
+        "status", "theirs", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -39,6 +39,8 @@ class Observed:
         # Of a trace that the client names, and of which we keep no part: its id.
         self.theirs: str | None = None
         self.served: Named | None = None
+        # By the clock of perf_counter; 0 before that, and for a request whose body nobody reads.
+        self.body_arrived = 0.0
         # To count the request under: that of its head, unless it fails after that was sent.
         self.status = 0
         # Once it is answered: when that was, in Unix time, and how long it took.

@@ -8,7 +8,8 @@ from fastapi import FastAPI, Request, Response
 from pydantic_core import to_json
 
 from service.asked import parse_rows
-from service.body import json_bodies, read_body, schema_of
+from service.body import json_bodies, schema_of
+from service.body_reader import BodyReader
 from service.classify import REFUSALS, classify, part_of
 from service.direct import Endpoint
 from service.models import Models
@@ -35,6 +36,7 @@ def add_predict(
     settings: Settings,
     models: Models,
     predictor: Predictor,
+    bodies: BodyReader,
     ids: PredictionIds | None,
 ) -> Endpoint:
     """Let models that take rows be asked; returns the endpoint of POST /predict."""
@@ -48,8 +50,8 @@ def add_predict(
     )
     async def predict(request: Request) -> Response:
         """Classify rows, such as images of handwritten digits, or ask a model for tables."""
+        body = await bodies.read(request)
         with predictor.admit():
-            body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
             served, asked = parse_rows(models, body, *schemas, Named)
             answered_by(request.scope, served)
             answer: dict[str, Any] = {"model": served.name, "version": served.version}

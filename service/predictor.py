@@ -59,21 +59,20 @@ class Predictor:
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self._request_seconds = request_seconds
-        self._in_flight = 0
         self._runs: set[_Run] = set()
         metrics.inference.watch(self._waiting)
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Hold a place for one request. Raises OverloadedError."""
-        if self._in_flight >= self._max_in_flight:
+        """Hold a place for one request, whose body has arrived. Raises OverloadedError."""
+        if self._metrics.in_flight >= self._max_in_flight:
             self._metrics.rejected.inc()
             raise OverloadedError(f"{self._max_in_flight} requests are already in flight")
-        self._in_flight += 1
+        self._metrics.in_flight += 1
         try:
             yield
         finally:
-            self._in_flight -= 1
+            self._metrics.in_flight -= 1
 
     def deadline(self) -> float:
         """When a request that begins now must have its answer, by the clock of the event loop."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -133,10 +133,18 @@ class Registry:
             )
         return match[1]
 
-    async def download(self, root: str, name: str, digests: Digests, folder: Path) -> None:
+    async def download(
+        self,
+        root: str,
+        name: str,
+        digests: Digests,
+        folder: Path,
+        reserve: Callable[[int], None],
+    ) -> None:
         """One file below ``root`` into ``folder``. Raises ModelRefusedError, ModelUnavailableError.
 
-        Its content is what ``digests`` say, or it is refused.
+        Its content is what ``digests`` say, or it is refused. ``reserve`` is told of bytes before
+        they are written, in a thread.
         """
         limit = _LIMITS.get(name, self._max_model_bytes)
         digest = hashlib.sha256()
@@ -145,6 +153,7 @@ class Registry:
 
                 def keep(chunk: bytes) -> None:
                     digest.update(chunk)
+                    reserve(len(chunk))
                     # Told apart from what goes wrong with the network.
                     try:
                         file.write(chunk)

@@ -9,9 +9,10 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.connections import bounded_protocol
 from service.lifecycle import Lifecycle
+from service.metrics import Metrics
 from service.settings import Settings
-from service.together import TogetherProtocol
 
 
 class DrainingServer(uvicorn.Server):
@@ -40,14 +41,16 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def create_server(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> DrainingServer:
-    """A server for ``app`` that drains as ``settings`` say."""
+def create_server(
+    app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics
+) -> DrainingServer:
+    """A server for ``app`` that drains and bounds its connections as ``settings`` say."""
     config = uvicorn.Config(
         app,
         host=settings.listen_host,
         port=settings.listen_port,
         loop="uvloop",
-        http=TogetherProtocol,
+        http=bounded_protocol(settings, metrics),
         ws="none",
         access_log=False,
         log_config=None,

@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     SecretStr,
@@ -83,6 +84,12 @@ class Settings(BaseModel):
     cache_dir: Path = Field(
         default=Path("/var/cache/models"), description="Folder for copies of what is served."
     )
+    max_cache_bytes: ByteSize = Field(
+        default=ByteSize(0), description="Maximum size of all copies, like 2GiB; 0: no bound."
+    )
+    download_timeout_seconds: float = Field(
+        default=300.0, gt=0, le=86_400, description="Time in which a version's files must arrive."
+    )
     max_model_bytes: int = Field(
         default=268_435_456, ge=1024, description="Most bytes in one file of a model."
     )
@@ -107,6 +114,30 @@ class Settings(BaseModel):
         gt=0,
         le=600,
         description="Time that a request may wait and compute before the service answers 504.",
+    )
+    max_reading_bytes: int = Field(
+        default=67_108_864,
+        ge=1024,
+        description="Maximum bytes of all request bodies that have arrived in part; beyond it the"
+        " slowest are answered with 408.",
+    )
+    max_head_bytes: int = Field(
+        default=32_768, ge=1024, description="Maximum bytes of a request's line and headers."
+    )
+    head_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="Time in which a request's head must arrive."
+    )
+    write_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="Time in which a client must take more of a response that it does not read.",
+    )
+    max_connections: int = Field(
+        default=2048,
+        ge=16,
+        description="Maximum open connections; beyond it those are closed that have waited longest"
+        " without a whole request.",
     )
     # Each may hold a body of `max_body_bytes`: together they must fit the pod's memory.
     max_in_flight: int = Field(

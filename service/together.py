@@ -7,6 +7,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+# So long a client may take to read what is left once its connection is closed.
+_LINGER_SECONDS = 10.0
+
 
 class Together:
     """A transport that writes at the end of the event loop's turn what the turn wrote.
@@ -30,6 +33,8 @@ class Together:
         """Close when all is written."""
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(_LINGER_SECONDS, self._transport.abort)
 
     def _flush(self) -> None:
         if self._parts:

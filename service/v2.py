@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from starlette.responses import JSONResponse
 
 from service.asked import ROWS
-from service.body import json_body, parse_body, read_body, schema_of
+from service.body import json_body, parse_body, schema_of
+from service.body_reader import BodyReader
 from service.classifier import Rows
 from service.classify import REFUSALS, classify, part_of
 from service.errors import InvalidRequestError
@@ -43,7 +44,12 @@ _PATHS = (f"{PREFIX}/models/{{model}}", f"{PREFIX}/models/{{model}}/versions/{{v
 
 
 def add_v2(
-    app: FastAPI, settings: Settings, models: Models, predictor: Predictor, lifecycle: Lifecycle
+    app: FastAPI,
+    settings: Settings,
+    models: Models,
+    predictor: Predictor,
+    bodies: BodyReader,
+    lifecycle: Lifecycle,
 ) -> None:
     """Serve /v2."""
 
@@ -90,8 +96,8 @@ def add_v2(
 
     async def infer(request: Request, model: str, version: str | None = None) -> Response:
         """Classify rows, which come as a tensor of numbers: `instances`; or ask about a table."""
+        body = await bodies.read(request)
         with predictor.admit():
-            body = await read_body(request, settings.max_body_bytes, settings.body_seconds)
             head, rest = split(body, request.headers.get(HEAD))
             asked = parse_body(head, InferRequest)
             served = _find(models, model, version)

@@ -74,7 +74,7 @@ def listening(*served: Served, names: tuple[str, ...] = (), **settings: Any) -> 
         models.put(one)
         metrics.served(one.name, one.version, one.descriptor.accuracy, one.descriptor.kind)
     app = create_app(values, models, metrics=metrics, lifecycle=lifecycle)
-    server = create_server(app, values, lifecycle)
+    server = create_server(app, values, lifecycle, metrics)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -73,7 +73,7 @@ def test_a_rollback_needs_no_download(follow: Follow, registry: FakeRegistry) ->
 def test_content_that_changes_under_the_same_version_is_followed(
     follow: Follow, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.follower._LOOK_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr("service.model_follower._LOOK_AGAIN_SECONDS", 0.2)
     registry.publish("digits", package(4))
     client = follow()
     wait_for_version(client, "1")
@@ -249,6 +249,116 @@ def test_without_copy_and_registry_it_is_not_ready_and_tries_on(
         go_on.set()
     wait_for_version(client, "1")
     assert "model_registry_up 1.0" in client.get("/metrics").text
+
+
+def test_a_pod_that_was_ready_stays_so_whatever_the_registry_does(
+    follow: Follow, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.model_follower._LOOK_AGAIN_SECONDS", 0.1)
+    registry.publish("digits", package(4))
+    registry.publish("refused", package(4, name="refused"), sha256=None)
+    client = follow(models="digits,refused")
+
+    def standing() -> dict[str, Any]:
+        found: dict[str, Any] = ready(client)["models"][1]
+        return found
+
+    wait_until(lambda: standing()["refused"] is not None, "one is refused")
+    wait_until(lambda: client.get("/ready").status_code == 200, "it is ready")
+    # Its tag cannot be read, then the registry is away, then all is as it was.
+    registry.misbehave["versions/get"] = lambda handler: send(handler, b"", status=500)
+    wait_until(lambda: "cannot be had" in (standing()["reason"] or ""), "it has asked")
+    assert client.get("/ready").status_code == 200
+    registry.stop()
+    try:
+        wait_until(lambda: "unreachable" in ready(client)["registry"], "it is missed")
+        assert client.get("/ready").status_code == 200
+    finally:
+        registry.misbehave.clear()
+        registry.start()
+    wait_until(lambda: ready(client)["registry"] == "reachable", "it is back")
+    assert client.get("/ready").status_code == 200
+    wait_until(lambda: standing()["refused"] is not None, "why it is refused is said again")
+    # A configured model that comes later is no reason to leave either.
+    held = threading.Event()
+    registry.misbehave["m-refused2"] = lambda _: held.wait(10)
+    registry.publish("refused", package(4, name="refused"))
+    wait_until(lambda: any("m-refused2" in path for path in registry.asked), "it is on its way")
+    assert client.get("/ready").status_code == 200
+    registry.misbehave.clear()
+    held.set()
+
+
+def test_a_download_that_takes_long_delays_no_other_model_nor_the_canary(
+    follow: Follow, registry: FakeRegistry
+) -> None:
+    for name in ("digits", "slow"):
+        registry.publish(name, package(4, name=name))
+    client = follow(models="slow,digits", registry_seconds=30)
+    wait_until(lambda: client.get("/ready").status_code == 200, "both are served")
+    held = threading.Event()
+    registry.misbehave["m-slow2"] = lambda _: held.wait(20)
+    try:
+        registry.publish("slow", package(5, name="slow"))
+        wait_until(lambda: any("m-slow2" in path for path in registry.asked), "it is on its way")
+        registry.publish("digits", package(7))
+        wait_until(lambda: ready(client)["models"][1]["version"] == "2", "the other is served")
+        registry.promote("digits", "1")
+        wait_until(lambda: ready(client)["models"][1]["version"] == "1", "and rolled back")
+        third = registry.register("slow", package(6, name="slow"))
+        wish = {"version": third, "share": 0.5, "until": time.time() + 60}
+        registry.tags["slow"] = {"canary": json.dumps(wish)}
+        wait_until(lambda: ready(client)["models"][0]["canary"] is not None, "it has a canary")
+        assert ready(client)["models"][0]["version"] == "1"
+    finally:
+        held.set()
+
+
+def test_a_download_that_takes_too_long_is_given_up(follow: Follow, registry: FakeRegistry) -> None:
+    registry.publish("digits", package(4))
+    held = threading.Event()
+    registry.misbehave["model.onnx"] = lambda _: held.wait(20)
+    try:
+        client = follow(registry_seconds=30, download_timeout_seconds=0.3)
+        wait_until(lambda: "did not arrive" in (ready(client)["reason"] or ""), "it is given up")
+    finally:
+        registry.misbehave.clear()
+        held.set()
+    wait_for_version(client, "1")
+
+
+def test_copies_have_room_for_what_is_served_and_then_for_what_was(
+    follow: Follow, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    names = ("a", "b", "c")
+    for name in names:
+        registry.publish(name, package(1, name=name))
+    # A version takes 12 KiB, a model 8 KiB beside its versions: there is room for five.
+    most = (3 * 8 + 5 * 12) * 1024
+    client = follow(models=",".join(names), max_cache_bytes=most)
+    wait_until(lambda: client.get("/ready").status_code == 200, "all are served")
+    for label in (2, 3):
+        for place, name in enumerate(names):
+            version = registry.publish(name, package(label, name=name))
+            wait_until(
+                lambda place=place, version=version: (
+                    ready(client)["models"][place]["version"] == version
+                ),
+                f"version {version} of {name} is served",
+            )
+    used = sum(path.lstat().st_blocks * 512 for path in (tmp_path / "cache").rglob("*"))
+    assert used <= most
+    for name in names:
+        current = json.loads((tmp_path / "cache" / name / "current.json").read_text())
+        assert current["version"] == "3"
+        assert (tmp_path / "cache" / name / current["folder"]).is_dir()
+
+
+def test_without_room_for_a_copy_it_says_so(follow: Follow, registry: FakeRegistry) -> None:
+    registry.publish("digits", package(4))
+    client = follow(max_cache_bytes=4096)
+    wait_until(lambda: "may take 4096 bytes" in (ready(client)["reason"] or ""), "it has tried")
+    assert client.get("/ready").status_code == 503
 
 
 def test_a_copy_is_served_without_the_registry(

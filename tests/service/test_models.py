@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.errors import ModelNotFoundError, NotReadyError
-from service.lifecycle import Lifecycle
+from service.lifecycle import Lifecycle, Standing
 from service.models import Models, Served
 from service.package import parse_descriptor
 from service.schemas import Refused
@@ -69,8 +69,25 @@ def test_it_is_ready_once_it_is_known_what_becomes_of_every_model(served: Served
     )
     models.put(served)
     assert lifecycle.reason_not_ready() is None
+    # Whatever the registry does from now on.
     lifecycle.standings["text"].reason = None
+    assert lifecycle.reason_not_ready() is None
+    lifecycle.drain()
+    assert lifecycle.reason_not_ready() == "shutting down"
+
+
+def test_it_is_ready_once_it_serves_what_other_replicas_serve(served: Served) -> None:
+    models = Models(["digits"])
+    models.put(served)
+    lifecycle = Lifecycle(models, others=2)
+    lifecycle.is_asking_for_others = True
     assert lifecycle.reason_not_ready() == "the model is loading"
+    models.expect(["other"])
+    lifecycle.standings["other"] = Standing()
+    lifecycle.is_asking_for_others = False
+    assert lifecycle.reason_not_ready() == "the model is loading"
+    lifecycle.standings["other"].refused = Refused(version="7", reason="it is bad")
+    assert lifecycle.reason_not_ready() is None
 
 
 def test_what_runs_beside_the_app_ends_with_it(served: Served) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import table_graphs as graphs
-from conftest import wait_until
-from fake_registry import FakeRegistry
+from conftest import keep_copy, wait_until
+from fake_registry import FakeRegistry, send
 from fastapi.testclient import TestClient
 from model_graphs import FEATURES, package
 
@@ -75,6 +77,44 @@ def test_there_are_none_unless_it_is_set(follow: Follow, registry: FakeRegistry)
     wait_until(lambda: versions(client) == {"digits": "1"}, "what is configured is served")
     time.sleep(0.3)
     assert versions(client) == {"digits": "1"}
+
+
+def test_a_new_pod_is_ready_once_it_serves_them_too(
+    follow: Follow, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    registry.publish("digits", package(4))
+    registry.publish("other", package(5, name="other"))
+    registry.publish("refused", {"model.json": b"{}", "model.onnx": b""})
+    # As after a restart: what is configured is served at once.
+    keep_copy(tmp_path / "cache", "digits", "1", package(4))
+    asked, held = threading.Event(), threading.Event()
+
+    def hold(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        held.wait(10)
+        found = registry.answer(handler.path, {})
+        assert isinstance(found, bytes)
+        send(handler, found)
+
+    registry.misbehave["m-other1"] = hold
+    client = follow(others=2, registry_seconds=20)
+    try:
+        assert asked.wait(10)
+        answer = client.get("/ready")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "the model is loading")
+        assert ask(client, "digits", DIGIT) == 200
+    finally:
+        registry.misbehave.clear()
+        held.set()
+    wait_until(lambda: client.get("/ready").status_code == 200, "it is ready")
+    assert ask(client, "other", DIGIT) == 200
+    # Those that come later do not take it away.
+    del registry.aliases["refused"]
+    registry.publish("third", package(6, name="third"))
+    while "third" not in versions(client):
+        assert client.get("/ready").status_code == 200
+    wait_until(lambda: versions(client)["third"] == "1", "it is served")
+    assert client.get("/ready").status_code == 200
 
 
 def test_whether_it_is_ready_does_not_depend_on_them(

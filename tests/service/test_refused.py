@@ -320,7 +320,7 @@ def test_a_bad_version_is_refused_and_the_one_before_served_on(
 def test_a_refused_version_is_looked_at_again_once_its_tag_is_another(
     follow: Follow, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.follower._LOOK_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr("service.model_follower._LOOK_AGAIN_SECONDS", 0.2)
     registry.publish("digits", package(4), sha256=None)
     client = follow()
     wait_until(lambda: "refused" in (client.get("/ready").json()["reason"] or ""), "it is refused")
@@ -395,7 +395,7 @@ def test_what_has_no_other_version_serves_the_previous_champion(
 def test_a_previous_champion_that_is_refused_too_is_not_asked_for_again(
     follow: Follow, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.follower._LOOK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr("service.model_follower._LOOK_AGAIN_SECONDS", 0.1)
     refuse_the_champion(registry, {"sha256": tagged(model_onnx="0" * 64)})
     client = follow(models="other,digits")
     wait_until(lambda: client.get("/ready").status_code == 200, "the other one is served")

@@ -107,7 +107,7 @@ def test_a_bad_setting_ends_the_process_with_a_sentence(
         ("inventories/local/group_vars/all.yml", ("serving_values",)),
     ],
 )
-def test_the_bodies_of_all_admitted_requests_take_half_of_a_pods_memory_at_most(
+def test_all_bodies_under_way_and_admitted_take_half_of_a_pods_memory_at_most(
     file: str, above: tuple[str, ...]
 ) -> None:
     values = yaml.safe_load((paths.REPOSITORY / file).read_text())
@@ -116,4 +116,5 @@ def test_the_bodies_of_all_admitted_requests_take_half_of_a_pods_memory_at_most(
     limit = values["resources"]["limits"]["memory"]
     unit = {"Mi": 2**20, "Gi": 2**30}[limit[-2:]]
     settings = Settings()
-    assert settings.max_in_flight * settings.max_body_bytes <= int(limit[:-2]) * unit / 2
+    bodies = settings.max_in_flight * settings.max_body_bytes + settings.max_reading_bytes
+    assert bodies <= int(limit[:-2]) * unit / 2
