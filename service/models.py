@@ -118,21 +118,7 @@ class Models:
         ``version``, if one is named, is all that will do. Raises ModelNotFoundError naming those
         that exist, NotReadyError.
         """
-        candidates = [served for served in self.all() if served.descriptor.kind in kinds]
-        missing = [known for known in self.names if known not in self._served]
-        for served in candidates:
-            # Who names none is not answered by another because the usual one is missing.
-            is_usual = name is None and not (missing and served.name in self.others)
-            if is_usual or name == served.name:
-                return self._chosen(served, version)
-        coming = name in self.others and name not in self._served
-        if coming or name in missing or (name is None and missing):
-            raise NotReadyError("the model is not loaded")
-        names = ", ".join(served.name for served in candidates) or "none"
-        wanted = " or ".join(_KINDS[kind] for kind in kinds)
-        raise ModelNotFoundError(f"there is no such {wanted}; there are: {names}", field="model")
-
-    def _chosen(self, champion: Served, version: str | None) -> Served:
+        champion = self.champion(name, *kinds)
         canary = self._canaries.get(champion.name)
         if version is None:
             return canary.served if canary and canary.is_drawn() else champion
@@ -142,3 +128,22 @@ class Models:
         raise ModelNotFoundError(
             f"version {version} of {champion.name} is not served; version {champion.version} is"
         )
+
+    def champion(self, name: str | None, *kinds: Kind) -> Served:
+        """The champion of the model of that name, or of the first of those kinds.
+
+        Raises ModelNotFoundError naming those that exist, NotReadyError.
+        """
+        candidates = [served for served in self.all() if served.descriptor.kind in kinds]
+        missing = [known for known in self.names if known not in self._served]
+        for served in candidates:
+            # Who names none is not answered by another because the usual one is missing.
+            is_usual = name is None and not (missing and served.name in self.others)
+            if is_usual or name == served.name:
+                return served
+        coming = name in self.others and name not in self._served
+        if coming or name in missing or (name is None and missing):
+            raise NotReadyError("the model is not loaded")
+        names = ", ".join(served.name for served in candidates) or "none"
+        wanted = " or ".join(_KINDS[kind] for kind in kinds)
+        raise ModelNotFoundError(f"there is no such {wanted}; there are: {names}", field="model")

@@ -56,7 +56,7 @@ def from_json(
 ) -> NDArray[np.float64]:
     """The numbers in ``data``, flat or nested as ``shape`` is, in double precision.
 
-    Raises InvalidRequestError.
+    JSON has no NaN: among floats it is null. Raises InvalidRequestError.
     """
     dtype, field = dtype_of(datatype, field), f"{field}.data"
     nested = bool(data) and isinstance(data[0], list)
@@ -65,6 +65,8 @@ def from_json(
     flat = [number for row in data for number in row] if nested else data
     if len(flat) != math.prod(shape):
         raise InvalidRequestError("the data has another shape", field=field)
+    if dtype.kind == "f" and None in flat:
+        flat = [math.nan if number is None else number for number in flat]
     # Not what numpy would take for a number: true, or "7".
     if not all(type(number) in _NUMBERS for number in flat):
         raise InvalidRequestError("the data has something that is no number", field=field)

@@ -11,7 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import (
@@ -43,6 +47,18 @@ def encode_traces(traces: Sequence[Trace]) -> bytes:
     whole = ResourceSpans(resource=_resource(), scope_spans=[scoped])
     message: bytes = ExportTraceServiceRequest(resource_spans=[whole]).SerializeToString()
     return message
+
+
+def rejected_spans(response: bytes) -> int:
+    """How many spans the ExportTraceServiceResponse rejects: OTLP's partial success.
+
+    0 for what is no such message: there are servers that respond with something else to all.
+    """
+    try:
+        rejected = ExportTraceServiceResponse.FromString(response).partial_success.rejected_spans
+    except DecodeError:
+        return 0
+    return max(0, int(rejected))
 
 
 def _resource() -> Resource:

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from service.errors import ServiceError
-from service.trace_encode import encode_traces
+from service.trace_encode import encode_traces, rejected_spans
 from service.trace_sinks import TraceSink
 from service.tracing import Trace
 
@@ -36,16 +36,17 @@ class TraceMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.exported = Counter(
-            "trace_spans_exported_total", "Spans that were sent.", registry=registry
+            "trace_spans_exported_total", "Spans that were sent and taken.", registry=registry
         )
         dropped = Counter(
             "trace_spans_dropped_total",
-            "Spans that were not sent: too many were waiting, or sending failed.",
+            "Spans lost: too many were waiting, sending failed, or they were rejected.",
             ["reason"],
             registry=registry,
         )
         self.queue_full = dropped.labels("queue_full")
         self.export_failed = dropped.labels("export_failed")
+        self.rejected = dropped.labels("rejected")
         self.limited = Counter(
             "trace_requests_limited_total",
             "Requests not traced because there were too many to trace in that second.",
@@ -68,6 +69,7 @@ class Exporter:
         self._waiting: deque[Trace] = deque()
         self._spans = 0
         self._failures = 0
+        self._is_rejecting = False
         self._tidy_at = 0.0
         self._many = asyncio.Event()
 
@@ -115,7 +117,7 @@ class Exporter:
         """Send one batch; it is lost if that fails, for what cannot be sent must not pile up."""
         batch, spans = self._take()
         try:
-            await self._sink.send(await _encode(batch))
+            response = await self._sink.send(await _encode(batch))
         except asyncio.CancelledError:
             self._metrics.export_failed.inc(spans)
             raise
@@ -123,7 +125,12 @@ class Exporter:
             self._metrics.export_failed.inc(spans)
             self._failed(error)
             return False
-        self._metrics.exported.inc(spans)
+        rejected = min(spans, rejected_spans(response))
+        self._metrics.rejected.inc(rejected)
+        self._metrics.exported.inc(spans - rejected)
+        if rejected and not self._is_rejecting:
+            _log.warning("spans rejected", spans=rejected, sent=spans)
+        self._is_rejecting = rejected > 0
         if self._failures:
             _log.info("traces are exported again")
         self._failures = 0

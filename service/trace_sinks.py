@@ -29,8 +29,8 @@ _T = TypeVar("_T", bound=BaseModel)
 class TraceSink(Protocol):
     """Takes batches of spans. Its calls raise RegistryUnreachableError."""
 
-    async def send(self, body: bytes) -> None:
-        """Take an ExportTraceServiceRequest."""
+    async def send(self, body: bytes) -> bytes:
+        """Take an ExportTraceServiceRequest; returns the response to it."""
 
     async def tidy(self) -> None:
         """Delete what is older than it may become."""
@@ -43,9 +43,9 @@ class Collector:
         self._fetcher = fetcher
         self._headers = {**headers, **_PROTOBUF}
 
-    async def send(self, body: bytes) -> None:
-        """Take an ExportTraceServiceRequest."""
-        await self._fetcher.post("", body, self._headers, limit=_MAX_ANSWER_BYTES)
+    async def send(self, body: bytes) -> bytes:
+        """Take an ExportTraceServiceRequest; returns the response to it."""
+        return await self._fetcher.post("", body, self._headers, limit=_MAX_ANSWER_BYTES)
 
     async def tidy(self) -> None:
         """Nothing is ours there."""
@@ -86,11 +86,11 @@ class MlflowTraces:
         self._most = most
         self._id: str | None = None
 
-    async def send(self, body: bytes) -> None:
-        """Take an ExportTraceServiceRequest."""
+    async def send(self, body: bytes) -> bytes:
+        """Take an ExportTraceServiceRequest; returns the response to it."""
         headers = {**_PROTOBUF, "x-mlflow-experiment-id": await self._experiment_id()}
         try:
-            await self._fetcher.post(self._path, body, headers, limit=_MAX_ANSWER_BYTES)
+            return await self._fetcher.post(self._path, body, headers, limit=_MAX_ANSWER_BYTES)
         except RegistryUnreachableError:
             # It may have been deleted, or the whole database be another.
             self._id = None

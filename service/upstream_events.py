@@ -66,13 +66,16 @@ def parse_answer(content: bytes) -> Piece:
 
 async def parse_stream(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[Piece, None]:
     """What each event of a stream tells. Raises UpstreamFailedError, also where it breaks off."""
-    ended = False
+    began = ended = False
     async with aclosing(_events(stream)) as events:
         async for data in events:
             if data == _DONE:
+                # A server that fails half-way may close the stream as it closes any other.
+                if began and not ended:
+                    raise UpstreamFailedError("the upstream ended an answer without a reason")
                 return
             piece = _piece(_parse(data, _Chunk))
-            ended = ended or piece.reason is not None
+            began, ended = True, ended or piece.reason is not None
             yield piece
     if not ended:
         raise UpstreamFailedError("the upstream hung up in the middle of an answer")
@@ -115,7 +118,12 @@ def _parse(content: bytes, schema: type[_T]) -> _T:
 
 
 def _reason(told: str | None) -> AnswerReason | None:
-    """OpenAI's reason; there are servers with others, all of which are kinds of `stop`."""
+    """OpenAI's reason; there are servers with others, kinds of `stop` but for `error`.
+
+    Raises UpstreamFailedError for that one.
+    """
+    if told == "error":
+        raise UpstreamFailedError("the upstream failed in the middle of an answer")
     return _REASONS.get(told, "stop") if told else None
 
 

@@ -72,7 +72,7 @@ def add_v2(
 
     async def metadata(model: str, version: str | None = None) -> ModelMetadata:
         """What a model takes and gives."""
-        served = _find(models, model, version)
+        served = _described(models, model, version)
         if (table := served.descriptor.tabular) is not None:
             inputs, outputs = inputs_of(table), outputs_of(table)
         else:
@@ -84,7 +84,7 @@ def add_v2(
             ]
         return ModelMetadata(
             name=served.name,
-            versions=[served.version],
+            versions=_versions(models, served) if version is None else [served.version],
             platform="onnx",
             inputs=inputs,
             outputs=outputs,
@@ -92,7 +92,7 @@ def add_v2(
 
     async def model_ready(model: str, version: str | None = None) -> ModelReady:
         """Whether a model that takes rows is served."""
-        return ModelReady(name=_find(models, model, version).name)
+        return ModelReady(name=_described(models, model, version).name)
 
     async def infer(request: Request, model: str, version: str | None = None) -> Response:
         """Classify rows, which come as a tensor of numbers: `instances`; or ask about a table."""
@@ -133,6 +133,16 @@ def add_v2(
 def _find(models: Models, name: str, version: str | None) -> Served:
     """The model, in that version if one is named. Raises ModelNotFoundError, NotReadyError."""
     return models.get(name, *ROWS, version=version)
+
+
+def _described(models: Models, name: str, version: str | None) -> Served:
+    """The same for who asks about a model: without a version its champion, not its canary."""
+    return models.champion(name, *ROWS) if version is None else _find(models, name, version)
+
+
+def _versions(models: Models, champion: Served) -> list[str]:
+    canary = models.canary(champion.name)
+    return [champion.version, *([canary.served.version] if canary else [])]
 
 
 def _rows(asked: InferRequest, rest: bytes, part: ClassifierPart, most: int) -> Rows:

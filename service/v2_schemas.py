@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from service.package_tabular import MAX_COLUMNS, MAX_OUTPUTS
 from service.schemas import EXAMPLE_ROW
@@ -13,7 +13,10 @@ PREFIX = "/v2"
 
 Size = Annotated[int, Field(strict=True, ge=0, le=2**40)]
 Shape = Annotated[list[Size], Field(min_length=1, max_length=8)]
-Parameters = dict[str, Any]
+# What clients have nothing to say in is absent, or null.
+Parameters = Annotated[
+    dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)
+]
 # A table has one for each column.
 _MOST_TENSORS = max(MAX_COLUMNS, MAX_OUTPUTS)
 
@@ -57,9 +60,12 @@ class InferRequest(BaseModel):
     id: str | None = Field(default=None, max_length=256)
     parameters: Parameters = Field(default_factory=dict)
     inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=_MOST_TENSORS), FailFast()]
-    outputs: Annotated[list[WantedTensor], Field(max_length=_MOST_TENSORS), FailFast()] = Field(
-        default_factory=list
-    )
+    outputs: Annotated[
+        list[WantedTensor],
+        Field(max_length=_MOST_TENSORS),
+        FailFast(),
+        BeforeValidator(lambda value: [] if value is None else value),
+    ] = Field(default_factory=list)
 
 
 class OutputTensor(BaseModel):

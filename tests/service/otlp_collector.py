@@ -9,7 +9,11 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from loopback import Loopback
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
@@ -22,7 +26,10 @@ class _Handler(BaseHTTPRequestHandler):
         heads = {key.lower(): value for key, value in self.headers.items()}
         self.fake.asked.append((self.path, heads, body))
         status, answer = self.fake.answer(self.path, body)
-        content = b"" if answer is None else json.dumps(answer).encode()
+        if isinstance(answer, bytes):
+            content = answer
+        else:
+            content = b"" if answer is None else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -41,6 +48,7 @@ class Collector(Loopback):
 
     handler = _Handler
     status: int = 200
+    rejected: int = 0
     experiment: str | None = None
     number: str = "7"
     stage: str = "active"
@@ -63,7 +71,9 @@ class Collector(Loopback):
                 for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                     for scope in resource.scope_spans:
                         self.spans += scope.spans
-            return self.status, None
+            partial = ExportTracePartialSuccess(rejected_spans=self.rejected)
+            response = ExportTraceServiceResponse(partial_success=partial)
+            return self.status, response.SerializeToString()
         if path.startswith("/api/2.0/mlflow/experiments/get-by-name"):
             if self.experiment is None:
                 return 404, {}

@@ -111,6 +111,14 @@ def test_who_asks_for_a_version_gets_that_one(with_canary: TestClient) -> None:
     assert with_canary.get("/v2/models/digits/versions/3").status_code == 404
 
 
+def test_what_is_said_of_a_model_does_not_depend_on_who_is_drawn(with_canary: TestClient) -> None:
+    said = [with_canary.get("/v2/models/digits").json() for _ in range(30)]
+    assert all(one == said[0] for one in said)
+    assert said[0]["versions"] == ["1", "2"]
+    (version,) = with_canary.get("/v2/models/digits/versions/2").json()["versions"]
+    assert version == "2"
+
+
 def test_nobody_looks_after_it_and_it_ends(follow: Follow, registry: FakeRegistry) -> None:
     registry.publish("digits", package(4))
     registry.register("digits", package(7))

@@ -170,6 +170,22 @@ def test_an_outage_of_the_collector_is_said_once_and_costs_no_request(
     assert count(server, "trace_spans_exported_total") == 3
 
 
+def test_spans_that_the_collector_rejects_are_counted_as_lost(
+    serve: Serve, collector: Collector
+) -> None:
+    collector.rejected = 2
+    server = traced(serve, collector, trace_sample_ratio=1)
+    assert ask(server).status_code == 200
+    wait_until(
+        lambda: count(server, 'trace_spans_dropped_total{reason="rejected"}') == 2,
+        "they are counted",
+        server.log,
+    )
+    assert count(server, "trace_spans_exported_total") == 1
+    said = [line for line in server.log_lines() if line["message"] == "spans rejected"]
+    assert [(line["spans"], line["sent"]) for line in said] == [(2, 3)]
+
+
 def test_a_collector_that_hangs_holds_up_no_end(serve: Serve, collector: Collector) -> None:
     over = threading.Event()
 

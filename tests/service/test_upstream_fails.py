@@ -245,6 +245,14 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
             id="an error",
         ),
         pytest.param(
+            stream(FIRST, {"object": "error", "message": "theirs"}, "[DONE]"), 502,
+            "the upstream ended an answer without a reason", id="no reason",
+        ),
+        pytest.param(
+            stream(FIRST, chunk({"content": ""}, "error"), "[DONE]"), 502,
+            "the upstream failed in the middle of an answer", id="a reason that is an error",
+        ),
+        pytest.param(
             stream(FIRST, then=raw(b"zz\r\n")), 502, NO_HTTP, id="no HTTP"
         ),
         pytest.param(
@@ -283,13 +291,6 @@ def test_an_endless_stream_is_cut_at_a_bound(upstream: FakeUpstream) -> None:
     with in_front_of(upstream, request_seconds=60) as server:
         response = post(server, streamed=True)
     assert "the upstream answered with more than 16777216 bytes" in response.text[-300:]
-
-
-def test_a_text_that_ends_without_a_reason_has_stopped(
-    upstream: FakeUpstream, server: Listening
-) -> None:
-    upstream.act = stream(FIRST, "[DONE]")
-    assert '"finish_reason":"stop"' in post(server, streamed=True).text
 
 
 @pytest.mark.parametrize("streamed", STREAMED)

@@ -105,6 +105,20 @@ def test_columns_come_in_any_order_form_and_type_of_number(client: TestClient) -
     assert output["data"] == [1250.0, 4.0]
 
 
+def test_null_is_as_good_as_nothing(client: TestClient) -> None:
+    nothing = AGE | {"data": [None], "parameters": None}
+    inputs = [nothing, CITY, GARDEN, ROOMS]
+    answer = post(client, inputs, parameters=None, outputs=None, id=None)
+    (output,) = answer.json()["outputs"]
+    assert output["data"] == [1250.0, 4.0]
+    # Where a value must be, it is refused.
+    for place in (1, 2, 3):
+        given = [one | ({"data": [None]} if at == place else {}) for at, one in enumerate(inputs)]
+        assert post(client, given).status_code == 422
+    images = {"name": "instances", "shape": [1, 64], "datatype": "FP32", "data": [None] * 64}
+    assert post(client, [images], "/v2/models/digits").status_code == 422
+
+
 def binary(*parts: tuple[dict[str, Any], bytes], cut: int = 0) -> dict[str, Any]:
     inputs = [
         {key: value for key, value in tensor.items() if key != "data"}
