@@ -19,16 +19,18 @@ from pathlib import Path
 from rich.console import Console
 
 from kindling import environments, paths
+from kindling.bench_up import checkout
 from kindling.cores import two_cores
 from kindling.errors import KindlingError
 from kindling.table import console as make_console
 from loadtests.bench_serving import models, page, rounds, terminal
 from loadtests.bench_serving.figures import judge
 from loadtests.bench_serving.page import Result
-from loadtests.bench_serving.peers import OURS, PEERS
+from loadtests.bench_serving.peers import BASELINE, OURS, PEERS
 from loadtests.bench_serving.rounds import Effort
 from loadtests.report import words
 
+_OTHERS = tuple(name for name in PEERS if name not in (OURS, BASELINE))
 _REPORT = paths.REPOSITORY / "report" / "bench-serving.html"
 
 
@@ -38,9 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=_count, default=5, help="how often each is asked")
     parser.add_argument("--seconds", type=_seconds, default=2.5, help="for how long each time")
     parser.add_argument(
-        "--only", type=_names, default=list(PEERS), metavar="NAME,...",
-        help=f"beside which servers, of {', '.join(name for name in PEERS if name != OURS)}",
+        "--only", type=_names, default=list(_OTHERS), metavar="NAME,...",
+        help=f"beside which servers, of {', '.join(_OTHERS)}",
     )  # fmt: skip
+    parser.add_argument(
+        "--baseline", metavar="REV", help="and beside the service of this commit, tag or branch"
+    )
     parser.add_argument(
         "--model", choices=models.NAMES, action="append", help="with which model; both if left out"
     )
@@ -66,7 +71,8 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
     # What this process does is the load's business too.
     os.sched_setaffinity(0, {load_core})
     effort = Effort(arguments.rounds, arguments.seconds, server_core, load_core)
-    pythons, absent = _pythons(arguments.only, say)
+    names = [*([BASELINE] if arguments.baseline else []), *arguments.only]
+    pythons, absent = _pythons(names, say)
     results = []
     for name in arguments.model or models.NAMES:
         say(f"\n{models.TITLES[name]}: training, and starting {len(pythons)} servers in turn")
@@ -74,7 +80,11 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
         with tempfile.TemporaryDirectory(prefix="kb") as temporary:
             folder = Path(temporary)
             model = models.make(name, folder / "model")
-            measured = rounds.measure(model, pythons, folder, effort, say)
+            baseline = paths.REPOSITORY
+            if arguments.baseline:
+                baseline = folder / "checkout"
+                checkout.clone(checkout.resolve(arguments.baseline), baseline)
+            measured = rounds.measure(model, pythons, folder, effort, say, baseline)
         results.append(Result(name, measured, judge(measured)))
     for result in results:
         terminal.show(console, result.model, result.measured, result.limits)
@@ -95,6 +105,7 @@ def _pythons(names: Sequence[str], say: rounds.Say) -> tuple[dict[str, Path], li
     for name in names:
         lock = PEERS[name].lock
         if not lock:
+            found[name] = Path(sys.executable)
             continue
         if not (environments.folder(lock) / "finished").exists():
             say(f"installing requirements/{lock}.txt into {environments.folder(lock)}")
@@ -121,9 +132,9 @@ def _seconds(text: str) -> float:
 
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
-    if unknown := [name for name in names if name not in PEERS]:
+    if unknown := [name for name in names if name not in _OTHERS]:
         raise argparse.ArgumentTypeError(
-            f"no such server: {', '.join(unknown)}; there are {', '.join(PEERS)}"
+            f"no such server: {', '.join(unknown)}; there are {', '.join(_OTHERS)}"
         )
     return names
 

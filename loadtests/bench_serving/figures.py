@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from loadtests.bench_serving.peers import BARE, OURS
+from loadtests.bench_serving.peers import BARE, BASELINE, OURS
 
 CONCURRENCIES = (1, 16, 64)
 JUDGED = 16
-_FASTER, _BARE, _BARE_AIM = 4.0, 1.0, 1.5
+_FASTER, _BARE, _BARE_AIM, _BEFORE = 4.0, 1.0, 1.5, 0.97
 _MEGABYTES, _FIRST_SECONDS = 150.0, 2.0
 
 
@@ -95,7 +95,9 @@ def judge(measured: Mapping[str, Figures]) -> list[Limit]:
     ours = measured[OURS]
     if not ours.ranked:
         return [Limit("right answers", "all", ours.wrong or "none", False)]
-    others = [one for one in measured.values() if one.ranked and one.name != OURS]
+    ranked = [one for one in measured.values() if one.ranked]
+    others = [one for one in ranked if one.name not in (OURS, BASELINE)]
+    before = [one for one in ranked if one.name == BASELINE]
     servers = [one for one in others if one.name != BARE]
     bare = [one for one in others if one.name == BARE]
     return [
@@ -107,6 +109,10 @@ def judge(measured: Mapping[str, Figures]) -> list[Limit]:
         _beside_best(
             "requests/s / bare handler", _BARE, f"at least {_BARE:g}, aim {_BARE_AIM:g}", ours,
             next(iter(bare), None),
+        ),
+        *(
+            _beside_best("requests/s / baseline", _BEFORE, f"at least {_BEFORE:g}", ours, one)
+            for one in before
         ),
         _latency(ours, min(others, key=lambda one: one.p99(JUDGED), default=None)),
         Limit(

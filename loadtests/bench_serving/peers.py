@@ -17,7 +17,7 @@ from loadtests.bench_serving.registry import VERSION
 from pipeline.package import sha256
 from service.copies import Copies
 
-OURS, BARE = "kindling", "bare"
+OURS, BASELINE, BARE = "kindling", "baseline", "bare"
 _APPS = Path(__file__).parent / "apps"
 
 
@@ -26,7 +26,7 @@ class Site:
     """Where a server runs: which model, on which port, in which folder, by which Python.
 
     ``spare`` are more ports that it may listen on; ``registry`` and ``traces`` are those of what
-    our service speaks to beside its clients.
+    our service speaks to beside its clients. ``baseline`` is the checkout of that server.
     """
 
     model: Model
@@ -36,6 +36,7 @@ class Site:
     spare: tuple[int, int] = (0, 0)
     registry: int = 0
     traces: int = 0
+    baseline: Path = paths.REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,14 @@ class Peer:
 
 
 def _ours(site: Site) -> Start:
+    return _service(site, paths.REPOSITORY)
+
+
+def _baseline(site: Site) -> Start:
+    return _service(site, site.baseline)
+
+
+def _service(site: Site, checkout: Path) -> Start:
     _keep_copy(site.model, site.folder / "cache")
     settings = {
         "MODELS": site.model.name,
@@ -86,14 +95,14 @@ def _ours(site: Site) -> Start:
         "LOG_LEVEL": "info",
     }
     variables = {f"KINDLING_SERVICE_{name}": value for name, value in settings.items()}
-    code = str(_compiled(site.folder / "code"))
+    code = str(_compiled(checkout, site.folder / "code"))
     return Start([str(site.python), "-m", "service"], variables | {"PYTHONPATH": code})
 
 
-def _compiled(folder: Path) -> Path:
+def _compiled(checkout: Path, folder: Path) -> Path:
     """A folder with the service's code and its bytecode, as its image has it."""
     shutil.copytree(
-        paths.REPOSITORY / "service", folder / "service",
+        checkout / "service", folder / "service",
         ignore=shutil.ignore_patterns("__pycache__"),
     )  # fmt: skip
     compileall.compile_dir(folder, quiet=2)
@@ -188,6 +197,11 @@ PEERS = {
         Peer(
             OURS, "Kindling", "everything on: metrics, traces, ids, access log, following", "",
             _ours, _predict, lambda row: {"instances": [row]},
+            lambda answer: answer["predictions"][0]["label"],
+        ),
+        Peer(
+            BASELINE, "Kindling before", "the commit of --baseline, everything on as well", "",
+            _baseline, _predict, lambda row: {"instances": [row]},
             lambda answer: answer["predictions"][0]["label"],
         ),
         Peer(

@@ -17,7 +17,7 @@ from kindling import paths
 from kindling.errors import KindlingError
 from loadtests.bench_serving.figures import CONCURRENCIES, Figures, Turn
 from loadtests.bench_serving.models import Model
-from loadtests.bench_serving.peers import OURS, PEERS
+from loadtests.bench_serving.peers import BASELINE, OURS, PEERS
 from loadtests.bench_serving.servers import Server, helpers, running
 from loadtests.bench_serving.traffic import Found, Plan
 
@@ -40,7 +40,12 @@ Say = Callable[[str], None]
 
 
 def measure(
-    model: Model, pythons: dict[str, Path], folder: Path, effort: Effort, say: Say
+    model: Model,
+    pythons: dict[str, Path],
+    folder: Path,
+    effort: Effort,
+    say: Say,
+    baseline: Path = paths.REPOSITORY,
 ) -> dict[str, Figures]:
     """Measure each of ``pythons``, which says what runs each server, in ``effort.rounds`` rounds.
 
@@ -55,7 +60,15 @@ def measure(
         for name, python in pythons.items():
             with _told(found[name], say):
                 server = stack.enter_context(
-                    running(PEERS[name], model, python, folder / name, effort.server_core, beside)
+                    running(
+                        PEERS[name],
+                        model,
+                        python,
+                        folder / name,
+                        effort.server_core,
+                        beside,
+                        baseline,
+                    )
                 )
                 found[name].first_answer = server.first_answer
                 try:
@@ -95,7 +108,7 @@ def _turn(server: Server, concurrency: int, effort: Effort) -> Turn:
         plan = _plan(
             server, concurrency, effort.load_core, warmup=_WARMUP_SECONDS, seconds=effort.seconds
         )
-        with _scraped(server) if server.peer.name == OURS else contextlib.nullcontext():
+        with _scraped(server) if server.peer.name in (OURS, BASELINE) else contextlib.nullcontext():
             found = _send(plan)
     finally:
         server.pause()

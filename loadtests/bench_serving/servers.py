@@ -49,12 +49,27 @@ class Server:
 
 @contextmanager
 def running(
-    peer: Peer, model: Model, python: Path, folder: Path, core: int, helpers: Helpers
+    peer: Peer,
+    model: Model,
+    python: Path,
+    folder: Path,
+    core: int,
+    helpers: Helpers,
+    baseline: Path = paths.REPOSITORY,
 ) -> Iterator[Server]:
     """``peer`` with ``model`` on ``core``, until it is left. Raises KindlingError."""
     folder.mkdir(parents=True)
     port, *spare = _free_ports(3)
-    site = Site(model, port, folder, python, (spare[0], spare[1]), helpers.registry, helpers.traces)
+    site = Site(
+        model,
+        port,
+        folder,
+        python,
+        (spare[0], spare[1]),
+        helpers.registry,
+        helpers.traces,
+        baseline,
+    )
     log, start = folder / "log", peer.start(site)
     began = time.monotonic()
     process = _spawn(start, folder, log, core)

@@ -92,6 +92,7 @@ def test_all_limits_hold_where_all_hold() -> None:
         ("ray", {"rate": 1030.0}, "requests/s / best model server"),
         ("bare", {"rate": 4200.0, "p99": 0.011}, "requests/s / bare handler"),
         ("bentoml", {"p99": 0.0099}, "p99 / best p99 of the others"),
+        ("baseline", {"rate": 4300.0}, "requests/s / baseline"),
         (OURS, {"rate": 4100.0, "p99": 0.01, "memory": 151}, "memory"),
         (OURS, {"rate": 4100.0, "p99": 0.01, "first": 2.1}, "first answer"),
     ],
@@ -104,6 +105,13 @@ def test_one_limit_is_missed_alone(name: str, change: dict[str, float], missed: 
 def test_the_bare_handler_is_no_model_server() -> None:
     found = {limit.what: limit.found for limit in judge(field())}
     assert found["requests/s / best model server"] == "4.10 (mlserver)"
+
+
+def test_an_earlier_commit_is_compared_in_requests_alone() -> None:
+    fast = figures("baseline", rate=4100, p99=0.001)
+    assert set(held(field() | {"baseline": fast}).values()) == {True}
+    without = {name: one for name, one in field().items() if name != "baseline"}
+    assert "requests/s / baseline" not in held(without)
 
 
 def test_who_answers_wrongly_is_nobody_to_be_compared_with() -> None:
