@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from table_models import load
 
 from service.check import main
-from service.errors import ModelInvalidError, PredictionFailedError
+from service.errors import InvalidRequestError, ModelInvalidError, PredictionFailedError
 from service.tabular import Tabular
 
 ONE = {"inputs": [{"name": "x", "type": "double"}], "graph_input": "columns"}
@@ -85,7 +85,7 @@ def test_another_number_of_rows_is_no_answer() -> None:
 def test_a_row_that_is_made_up_may_be_one_that_the_model_does_not_know() -> None:
     runner = runner_of(graphs.houses(), "houses")
     runner.warm(3)
-    with pytest.raises(Exception, match="Unknown Category"):
+    with pytest.raises(InvalidRequestError, match="not one that the model knows"):
         runner.predict(np.array([[1.0, "", True, 4]], object))
 
 
