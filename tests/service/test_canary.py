@@ -122,12 +122,15 @@ def test_what_is_said_of_a_model_does_not_depend_on_who_is_drawn(with_canary: Te
 def test_nobody_looks_after_it_and_it_ends(follow: Follow, registry: FakeRegistry) -> None:
     registry.publish("digits", package(4))
     registry.register("digits", package(7))
-    registry.tags["digits"] = {"canary": wish(seconds=5)}
+    registry.tags["digits"] = {"canary": wish()}
     client = follow()
     wait_until(lambda: state(client)["canary"] is not None, "the canary is served")
+    last = time.time() + 3
+    registry.tags["digits"]["canary"] = wish(share=0.25, seconds=3)
+    wait_until(lambda: state(client)["canary"]["share"] == 0.25, "its time is short")
     # Even if the registry is not there to say so.
     registry.misbehave["/"] = lambda handler: send(handler, b"", status=500)
-    time.sleep(5)
+    time.sleep(max(0.0, last - time.time()) + 0.1)
     assert answered(client).keys() == {("1", 4)}
     registry.misbehave.clear()
     wait_until(lambda: state(client)["canary"] is None, "it is gone")

@@ -371,13 +371,13 @@ def test_what_has_no_other_version_serves_the_previous_champion(
     held = threading.Event()
 
     def hold(handler: BaseHTTPRequestHandler) -> None:
-        held.wait(5)
+        held.wait(20)
         found = registry.answer(handler.path, {})
         assert isinstance(found, bytes)
         send(handler, found)
 
     registry.misbehave["m-digits1"] = hold
-    client = follow(models="other,digits")
+    client = follow(models="other,digits", registry_seconds=20)
     wait_until(lambda: any("m-digits1" in path for path in registry.asked), "it is asked for")
 
     def versions() -> list[str | None]:
