@@ -139,7 +139,7 @@ class Registry:
         name: str,
         digests: Digests,
         folder: Path,
-        reserve: Callable[[int], None],
+        reserve: Callable[[int], None] = lambda _: None,
     ) -> None:
         """One file below ``root`` into ``folder``. Raises ModelRefusedError, ModelUnavailableError.
 
