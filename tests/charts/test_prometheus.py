@@ -177,14 +177,21 @@ def test_what_is_inhibited_by_an_alert_names_alerts_that_there_are(render: Rende
     assert names <= known
 
 
-def test_a_rule_file_can_be_replaced_and_then_another_pod_reads_it(render: Render) -> None:
+def test_a_rule_file_can_be_replaced_and_the_same_pod_reloads_it(render: Render) -> None:
     plain = render()
-    changed = render(rules={"overrides": {"monitoring.yml": "groups: []\n"}})
+    changed = render(
+        rules={"overrides": {"monitoring.yml": "groups: []\n"}}, evaluationInterval="10s"
+    )
     assert changed["ConfigMap/prometheus-rules"]["data"]["monitoring.yml"].strip() == "groups: []"
-    assert checksum(changed, "prometheus") != checksum(plain, "prometheus")
-    slower = render(alertmanager={"groupWait": "45s"})
-    assert checksum(slower, "prometheus-alertmanager") != checksum(plain, "prometheus-alertmanager")
-    assert checksum(slower, "prometheus") == checksum(plain, "prometheus")
+    assert changed["ConfigMap/prometheus"] != plain["ConfigMap/prometheus"]
+    assert changed["StatefulSet/prometheus"] == plain["StatefulSet/prometheus"]
+    (container,) = plain["StatefulSet/prometheus"]["spec"]["template"]["spec"]["containers"]
+    assert "--config.auto-reload" in container["args"]
+
+
+def test_alertmanager_starts_again_with_another_configuration(render: Render) -> None:
+    name = "prometheus-alertmanager"
+    assert checksum(render(alertmanager={"groupWait": "45s"}), name) != checksum(render(), name)
 
 
 def test_notifications_go_to_the_receiver_and_to_webhooks(render: Render) -> None:
