@@ -102,8 +102,6 @@ def test_prometheus_reads_its_metrics_and_nothing_else_is_open(render: Render) -
     assert annotations["prometheus.io/scrape"] == "true"
     assert annotations["prometheus.io/port"] == str(port["containerPort"])
     assert f"--metrics-port={port['containerPort']}" in container(manifests)["args"]
-    # Without it, the pod in each series would be the plugin's own.
-    assert annotations["kindling.dev/honor-labels"] == "true"
     assert manifests["NetworkPolicy"]["spec"] == {
         "podSelector": manifests["DaemonSet"]["spec"]["selector"],
         "policyTypes": ["Ingress"],

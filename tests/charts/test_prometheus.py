@@ -9,6 +9,7 @@ import yaml
 
 from kindling import charts
 from kindling.errors import KindlingError
+from kindling.rules import shortened
 
 CHART = "prometheus"
 Render = Callable[..., dict[str, Any]]
@@ -37,25 +38,81 @@ def checksum(manifests: dict[str, Any], name: str) -> str:
     return found
 
 
-def kept(job: dict[str, Any], *values: str) -> bool:
-    """Whether the job's first rule keeps a pod with these annotations."""
-    rule = job["relabel_configs"][0]
-    assert rule["action"] == "keep"
-    return re.fullmatch(rule["regex"], ";".join(values)) is not None
+def kept(job: dict[str, Any], scrape: str, namespace: str, name: str) -> bool:
+    """Whether the job scrapes a running pod with this annotation, namespace and name."""
+    meta = {
+        "__meta_kubernetes_pod_annotation_prometheus_io_scrape": scrape,
+        "__meta_kubernetes_pod_annotation_kindling_dev_honor_labels": "true",
+        "__meta_kubernetes_namespace": namespace,
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": name,
+        "__meta_kubernetes_pod_phase": "Running",
+    }
+    rules = [rule for rule in job["relabel_configs"] if rule.get("action") in ("keep", "drop")]
+    return all(
+        (
+            re.fullmatch(
+                rule["regex"], ";".join(meta.get(one, "") for one in rule["source_labels"])
+            )
+            is not None
+        )
+        == (rule["action"] == "keep")
+        for rule in rules
+    )
+
+
+def scraped_by(manifests: dict[str, Any], *pod: str) -> list[str]:
+    found = jobs(manifests)
+    return [name for name in ("pods", "pods-own-labels") if kept(found[name], *pod)]
 
 
 def test_pods_are_scraped_once_and_only_if_they_ask(render: Render) -> None:
-    found = jobs(render())
-    for values, job in {
-        ("true", ""): "pods",
-        ("true", "true"): "pods-own-labels",
-        ("", ""): None,
-        ("false", "true"): None,
-    }.items():
-        keeping = [name for name in ("pods", "pods-own-labels") if kept(found[name], *values)]
-        assert keeping == ([job] if job else []), values
-    assert found["pods-own-labels"]["honor_labels"]
-    assert "honor_labels" not in found["pods"]
+    manifests = render()
+    assert scraped_by(manifests, "true", "kindling", "serving") == ["pods"]
+    assert scraped_by(manifests, "true", "kindling", "kube-state-metrics") == ["pods-own-labels"]
+    for scrape in ("", "false"):
+        assert scraped_by(manifests, scrape, "kindling", "serving") == []
+        assert scraped_by(manifests, scrape, "kindling", "kube-state-metrics") == []
+    assert jobs(manifests)["pods-own-labels"]["honor_labels"]
+    assert "honor_labels" not in jobs(manifests)["pods"]
+
+
+def test_no_pod_speaks_for_others_by_its_own_word(render: Render) -> None:
+    """By its namespace, which it cannot choose, and its name it is known, not by an annotation."""
+    for namespace, name in (
+        ("default", "kube-state-metrics"),
+        ("kindling", "gpu-device-plugin"),
+        ("kindling", "serving"),
+        ("kindlingx", "kube-state-metrics"),
+    ):
+        assert scraped_by(render(), "true", namespace, name) == ["pods"]
+    trusted = [{"namespace": "gpus", "name": "dcgm-exporter"}]
+    manifests = render(scrape={"honorLabels": trusted})
+    assert scraped_by(manifests, "true", "gpus", "dcgm-exporter") == ["pods-own-labels"]
+    assert scraped_by(manifests, "true", "kindling", "kube-state-metrics") == ["pods"]
+    nobody = render(scrape={"honorLabels": []})
+    assert scraped_by(nobody, "true", "kindling", "kube-state-metrics") == ["pods"]
+
+
+@pytest.mark.parametrize("shortened_by", [1, 10])
+def test_alerts_are_about_workloads_of_the_namespaces_that_are_named(
+    render: Render, shortened_by: float
+) -> None:
+    files = sorted((charts.CHARTS / CHART / "rules").glob("*.yml"))
+    overrides = {file.name: shortened(file.read_text(), shortened_by, floor=1) for file in files}
+
+    def chosen(**rules: Any) -> set[str]:
+        made = render(rules=rules | {"overrides": overrides if shortened_by > 1 else {}})
+        text = " ".join(
+            rule["expr"]
+            for content in made["ConfigMap/prometheus-rules"]["data"].values()
+            for group in yaml.safe_load(content)["groups"]
+            for rule in group["rules"]
+        )
+        assert 'namespace="' not in text
+        return set(re.findall(r'namespace=~"([^"]+)"', text))
+
+    assert chosen() == {"kindling.*|kube-.*"}
+    assert chosen(namespaces="ml|kube-.*") == {"ml|kube-.*"}
 
 
 def test_pods_that_run_no_more_or_not_yet_are_not_scraped(render: Render) -> None:
@@ -247,6 +304,7 @@ def test_certificates_of_kubelets_are_checked_unless_told_otherwise(render: Rend
             "ingressFrom has no effect",
         ),
         ({"scrape": {"interval": "5"}}, "does not match pattern"),
+        ({"rules": {"namespaces": 'a"b'}}, "does not match pattern"),
     ],
 )
 def test_values_that_contradict_or_do_nothing_are_refused(
@@ -270,4 +328,12 @@ def test_an_operator_gets_the_same_rules_and_targets_and_no_second_server(
     assert monitor["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/part-of": "kindling"}
     own, honored = monitor["spec"]["podMetricsEndpoints"]
     assert (own["honorLabels"], honored["honorLabels"]) == (False, True)
+    chosen = {"kindling;kube-state-metrics|kindling-system;gpu-device-plugin"}
+    for endpoint, action in ((own, "drop"), (honored, "keep")):
+        (rule,) = (
+            rule
+            for rule in endpoint["relabelings"]
+            if rule["sourceLabels"][0] == "__meta_kubernetes_namespace"
+        )
+        assert ({rule["regex"]}, rule["action"]) == (chosen, action)
     assert len(made) == len(rules) + 1

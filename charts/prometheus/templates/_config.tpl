@@ -1,3 +1,12 @@
+{{- /* The pods, as NAMESPACE;NAME, whose own labels are kept. */ -}}
+{{- define "prometheus.ownLabels" -}}
+{{- $pods := list -}}
+{{- range .Values.scrape.honorLabels -}}
+{{- $pods = append $pods (printf "%s;%s" .namespace .name) -}}
+{{- end -}}
+{{ join "|" $pods }}
+{{- end }}
+
 {{- define "prometheus.config" -}}
 global:
   scrape_interval: {{ .Values.scrape.interval }}
@@ -15,7 +24,7 @@ alerting:
     - static_configs:
         - targets: ["{{ include "prometheus.fullname" . }}-alertmanager:{{ .Values.alertmanager.service.port }}"]
 scrape_configs:
-  {{- range $job, $keeps := dict "pods" "" "pods-own-labels" "true" }}
+  {{- range $job, $keeps := dict "pods" false "pods-own-labels" true }}
   - job_name: {{ $job }}
     {{- if $keeps }}
     # What describes other pods says itself which.
@@ -28,11 +37,13 @@ scrape_configs:
           names: {{ toJson . }}
         {{- end }}
     relabel_configs:
-      - source_labels:
-          - __meta_kubernetes_pod_annotation_prometheus_io_scrape
-          - __meta_kubernetes_pod_annotation_kindling_dev_honor_labels
-        regex: {{ printf "true;%s" $keeps | quote }}
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+        regex: "true"
         action: keep
+      # Not by annotation: any pod could then speak in the name of others.
+      - source_labels: [__meta_kubernetes_namespace, __meta_kubernetes_pod_label_app_kubernetes_io_name]
+        regex: {{ include "prometheus.ownLabels" $ | quote }}
+        action: {{ ternary "keep" "drop" $keeps }}
       - source_labels: [__meta_kubernetes_pod_phase]
         regex: Pending|Succeeded|Failed|Unknown
         action: drop
@@ -192,6 +203,6 @@ receivers:
 {{- range $path, $content := .Files.Glob "rules/*.yml" }}
 {{- $name := base $path }}
 {{ $name }}: |
-  {{- get $.Values.rules.overrides $name | default (toString $content) | replace "runbook_url: " (printf "runbook_url: %s" $prefix) | nindent 2 }}
+  {{- get $.Values.rules.overrides $name | default (toString $content) | replace "runbook_url: " (printf "runbook_url: %s" $prefix) | replace "kindling.*|kube-.*" $.Values.rules.namespaces | nindent 2 }}
 {{- end }}
 {{- end }}
