@@ -177,6 +177,10 @@ inhibit_rules:
   - source_matchers: [severity="critical"]
     target_matchers: [severity="warning"]
     equal: [alertname, namespace, model]
+  # A job that is needed always is told of once, not by namespace too.
+  - source_matchers: [alertname="ScrapeJobAbsent", severity="critical"]
+    target_matchers: [alertname="ScrapeJobAbsent", severity="warning"]
+    equal: [job]
   # Nor of what follows from it.
   - source_matchers: [alertname="PostgresqlDown"]
     target_matchers: ['alertname=~"MlflowDown|MlflowFailing|ModelRegistryUnreachable|StatefulSetReplicasUnavailable"']
