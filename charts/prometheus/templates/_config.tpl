@@ -177,6 +177,13 @@ inhibit_rules:
   - source_matchers: [severity="critical"]
     target_matchers: [severity="warning"]
     equal: [alertname, namespace, model]
+  # What is almost full was filling up.
+  - source_matchers: [alertname="NodeDiskAlmostFull"]
+    target_matchers: [alertname="NodeDiskFillingUp"]
+    equal: [node, device]
+  - source_matchers: [alertname="VolumeAlmostFull"]
+    target_matchers: [alertname="VolumeFillingUp"]
+    equal: [node, namespace, persistentvolumeclaim]
   # A job that is needed always is told of once, not by namespace too.
   - source_matchers: [alertname="ScrapeJobAbsent", severity="critical"]
     target_matchers: [alertname="ScrapeJobAbsent", severity="warning"]
