@@ -299,10 +299,14 @@ class Containers:
             "alert-receiver": ({"bin": programs.own}, None),
             "dashboards": ({"bin": programs.own, "page": programs.dashboards_page}, None),
         }
+        sources = {"prometheus": (IMAGES / "prometheus" / "index.html",)}
         return {
-            name: Image(name, contexts, root, pinned[name].upstream if name in pinned else "")
+            name: Image(
+                name, contexts, root, pinned[name].upstream if name in pinned else "",
+                sources=sources.get(name, ()),
+            )
             for name, (contexts, root) in made_of.items()
-        }
+        }  # fmt: skip
 
     @cached_property
     def python(self) -> Image:

@@ -38,6 +38,11 @@ def checksum(manifests: dict[str, Any], name: str) -> str:
     return found
 
 
+def pod(manifests: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = manifests[f"StatefulSet/{name}"]["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
 def kept(job: dict[str, Any], scrape: str, namespace: str, name: str) -> bool:
     """Whether the job scrapes a running pod with this annotation, namespace and name."""
     meta = {
@@ -216,6 +221,30 @@ def test_rules_are_files_whose_runbooks_get_the_prefix(render: Render) -> None:
     for rule in rules:
         wanted = f"https://wiki.example/docs/runbooks/{rule['alert']}.md"
         assert rule["annotations"]["runbook_url"] == wanted
+
+
+def test_runbooks_that_prometheus_serves_are_linked_where_people_reach_it(render: Render) -> None:
+    def links(**values: Any) -> set[str]:
+        text = "".join(render(**values)["ConfigMap/prometheus-rules"]["data"].values())
+        return {url.rpartition("docs/")[0] for url in re.findall("runbook_url: (.*)", text)}
+
+    served = {"Watchdog.md": "# Watchdog"}
+    assert links() == {""}
+    assert links(externalUrl="http://x:1/") == {""}
+    assert links(externalUrl="http://x:1/", rules={"runbooks": served}) == {"http://x:1/user/"}
+    chosen = {"runbooks": served, "runbookUrlPrefix": "https://wiki/"}
+    assert links(externalUrl="http://x:1", rules=chosen) == {"https://wiki/"}
+    mounts = pod(render(rules={"runbooks": served}), "prometheus")["volumeMounts"]
+    assert {"name": "runbooks", "mountPath": "/etc/kindling/docs/runbooks"} in mounts
+
+
+def test_links_lead_to_where_people_reach_the_servers(render: Render) -> None:
+    made = render(externalUrl="http://p:1", alertmanager={"externalUrl": "http://a:2"})
+    for name, url in (("prometheus", "http://p:1"), ("prometheus-alertmanager", "http://a:2")):
+        # Their own paths stay at the root, whatever path the address has.
+        args = pod(made, name)["args"]
+        assert {f"--web.external-url={url}", "--web.route-prefix=/"} <= set(args)
+        assert not [one for one in pod(render(), name)["args"] if "external-url" in one]
 
 
 def test_what_is_inhibited_by_an_alert_names_alerts_that_there_are(render: Render) -> None:

@@ -211,6 +211,9 @@ receivers:
 
 {{- define "prometheus.rules" -}}
 {{- $prefix := .Values.rules.runbookUrlPrefix -}}
+{{- if and (not $prefix) .Values.externalUrl .Values.rules.runbooks -}}
+{{- $prefix = printf "%s/user/" (trimSuffix "/" .Values.externalUrl) -}}
+{{- end -}}
 {{- range $path, $content := .Files.Glob "rules/*.yml" }}
 {{- $name := base $path }}
 {{ $name }}: |
