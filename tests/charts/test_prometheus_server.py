@@ -1,4 +1,4 @@
-"""The real Prometheus with the chart's arguments: they are valid, it has a page and reloads rules."""
+"""The real Prometheus with the chart's arguments: they are valid, it has a page, reloads rules."""
 
 from __future__ import annotations
 
