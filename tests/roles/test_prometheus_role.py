@@ -20,7 +20,6 @@ PLAY = """
     cluster_facts: {{ports: {{prometheus: 9090, alertmanager: 9093}}}}
     images_supplied: {{images: {{prometheus: "p:1", alertmanager: "a:1", alert-receiver: "r:1"}}}}
   tasks:
-    - ansible.builtin.include_vars: {role}/defaults/main.yml
     - ansible.builtin.include_vars: {role}/vars/main.yml
     - ansible.builtin.copy:
         content: "{{{{ _prometheus_defaults | to_json }}}}"
@@ -38,8 +37,9 @@ def values(folder: Path, **inventory: Any) -> Any:
     for name in ("charts", "docs"):
         (folder / name).symlink_to(paths.REPOSITORY / name)
     play.write_text(PLAY.format(role=role, out=out))
+    variables = yaml.safe_load((role / "defaults/main.yml").read_text()) | inventory
     (folder / "inventory.yml").write_text(
-        yaml.safe_dump({"all": {"hosts": {"localhost": None}, "vars": inventory}})
+        yaml.safe_dump({"all": {"hosts": {"localhost": None}, "vars": variables}})
     )
     done = subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", "-i", folder / "inventory.yml", "-c",
@@ -58,6 +58,11 @@ def test_what_the_inventory_does_not_name_is_as_in_the_chart(tmp_path: Path) -> 
     made = values(tmp_path)
     assert made["rules"]["namespaces"] == chart["rules"]["namespaces"]
     assert made["rules"]["overrides"] == {}
+    # Links in notifications open on this machine.
+    assert made["externalUrl"] == "http://127.0.0.1:9090"
+    assert made["alertmanager"]["externalUrl"] == "http://127.0.0.1:9093"
+    page = paths.REPOSITORY / "docs/runbooks/Watchdog.md"
+    assert made["rules"]["runbooks"]["Watchdog.md"] == page.read_text()
     assert made["scrape"]["honorLabels"] == chart["scrape"]["honorLabels"]
     for entry, role in zip(
         chart["scrape"]["honorLabels"], ("kube_state_metrics", "gpu"), strict=True
@@ -76,11 +81,3 @@ def test_other_values_of_the_inventory_are_taken(tmp_path: Path) -> None:
     assert made["scrape"]["honorLabels"][0] == trusted
     files = (paths.REPOSITORY / "charts/prometheus/rules").glob("*.yml")
     assert set(made["rules"]["overrides"]) == {file.name for file in files}
-
-
-def test_links_in_notifications_open_on_this_machine(tmp_path: Path) -> None:
-    made = values(tmp_path)
-    assert made["externalUrl"] == "http://127.0.0.1:9090"
-    assert made["alertmanager"]["externalUrl"] == "http://127.0.0.1:9093"
-    page = paths.REPOSITORY / "docs/runbooks/Watchdog.md"
-    assert made["rules"]["runbooks"]["Watchdog.md"] == page.read_text()
