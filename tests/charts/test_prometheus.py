@@ -247,6 +247,43 @@ def test_links_lead_to_where_people_reach_the_servers(render: Render) -> None:
         assert not [one for one in pod(render(), name)["args"] if "external-url" in one]
 
 
+def inhibited(manifests: dict[str, Any], source: dict[str, str], target: dict[str, str]) -> bool:
+    """Whether the second alert is not notified while the first one fires."""
+    text = manifests["ConfigMap/prometheus-alertmanager"]["data"]["alertmanager.yml"]
+
+    def match(matchers: list[str], labels: dict[str, str]) -> bool:
+        parts = [re.fullmatch(r'(\w+)(=~?)"(.+)"', matcher) for matcher in matchers]
+        return all(part and re.fullmatch(part[3], labels.get(part[1], "")) for part in parts)
+
+    return any(
+        match(rule["source_matchers"], source)
+        and match(rule["target_matchers"], target)
+        and all(source.get(label, "") == target.get(label, "") for label in rule["equal"])
+        for rule in yaml.safe_load(text)["inhibit_rules"]
+    )
+
+
+def test_one_cause_is_told_of_once_and_hides_no_other(render: Render) -> None:
+    def absent(job: str, severity: str, **labels: str) -> dict[str, str]:
+        return {"alertname": "ScrapeJobAbsent", "severity": severity, "job": job, **labels}
+
+    def disk(name: str, severity: str, **labels: str) -> dict[str, str]:
+        return {"alertname": name, "severity": severity, "node": "cpu", **labels}
+
+    made = render()
+    lost = absent("serving", "critical")
+    assert inhibited(made, lost, absent("serving", "warning", namespace="kindling"))
+    assert not inhibited(made, lost, absent("drift", "warning"))
+    full = disk("NodeDiskAlmostFull", "critical", device="/dev/sda1")
+    assert inhibited(made, full, disk("NodeDiskFillingUp", "warning", device="/dev/sda1"))
+    assert not inhibited(made, full, disk("NodeDiskFillingUp", "warning", device="/dev/sdb1"))
+    volume = {"namespace": "kindling", "persistentvolumeclaim": "mlflow"}
+    full = disk("VolumeAlmostFull", "critical", **volume)
+    assert inhibited(made, full, disk("VolumeFillingUp", "warning", **volume))
+    other = volume | {"persistentvolumeclaim": "prometheus"}
+    assert not inhibited(made, full, disk("VolumeFillingUp", "warning", **other))
+
+
 def test_what_is_inhibited_by_an_alert_names_alerts_that_there_are(render: Render) -> None:
     manifests = render()
     text = "".join(manifests["ConfigMap/prometheus-rules"]["data"].values())

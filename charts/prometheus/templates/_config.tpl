@@ -176,7 +176,7 @@ inhibit_rules:
   # Whoever was woken need not be told again that it is less bad, too.
   - source_matchers: [severity="critical"]
     target_matchers: [severity="warning"]
-    equal: [alertname, namespace, model]
+    equal: [alertname, namespace, model, job]
   # What is almost full was filling up.
   - source_matchers: [alertname="NodeDiskAlmostFull"]
     target_matchers: [alertname="NodeDiskFillingUp"]
