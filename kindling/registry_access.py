@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kindling import cluster, cluster_setup, settings
+from kindling import cluster, cluster_setup, settings, web
 from kindling.errors import KindlingError
 
 _KEY = "admin-password"
@@ -34,7 +34,7 @@ class RegistryAccess:
             "MLFLOW_TRACKING_USERNAME": self.username,
             "MLFLOW_TRACKING_PASSWORD": self.password,
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1"])),
+            **web.loopback_variables(os.environ),
         }
 
     def export(self) -> None:
