@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ SAMPLE_TAG = "kindling.sample"
 # Of a registered model: what the service is asked for. Of a version: what became of it.
 CANARY = "canary"
 _GATE, _PASSED = "gate", "passed"
+_ABSENT = "RESOURCE_DOES_NOT_EXIST"
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,48 @@ class ModelRegistry:
 
     def names(self) -> list[str]:
         """Every registered model, sorted."""
-        with _for_people():
-            return sorted(str(one.name) for one in self._client.search_registered_models())
+        found = self._every(self._client.search_registered_models)
+        return sorted(str(one.name) for one in found)
 
     def versions(self, name: str) -> list[Any]:
         """MLflow's versions of ``name``, newest first.
 
         Raises KindlingError naming the models that exist.
         """
-        if name not in (known := self.names()):
+        if not self._is_registered(name):
+            known = self.names()
             there = f"there are {', '.join(known)}" if known else "none is registered yet"
             raise KindlingError(
                 f"there is no registered model {name}; {there}",
                 next_step="nox -s models" if known else "nox -s train",
             )
-        with _for_people():
-            found = self._client.search_model_versions(f"name = '{name}'")
+        # A name may have either quote within it; with both MLflow cannot be asked.
+        quoted = f'"{name}"' if "'" in name else f"'{name}'"
+        found = self._every(self._client.search_model_versions, filter_string=f"name = {quoted}")
         return sorted(found, key=lambda version: -int(version.version))
+
+    def _is_registered(self, name: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        with _for_people():
+            try:
+                self._client.get_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != _ABSENT:
+                    raise
+                return False
+        return True
+
+    def _every(self, search: Callable[..., Any], **query: Any) -> list[Any]:
+        """All that a search finds; MLflow gives it page by page."""
+        found: list[Any] = []
+        token = None
+        while True:
+            with _for_people():
+                page = search(**query, max_results=_PAGE, page_token=token)
+            found += page
+            if not (token := page.token):
+                return found
 
     def aliases(self, name: str) -> dict[str, str]:
         """Versions of ``name`` by alias."""

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +25,15 @@ _LONGEST_TRAINING_SECONDS = 1800
 
 def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[str]:
     """Those of ``models`` that nobody has promoted yet. Raises KindlingError without an answer."""
+    return [name for name in models if not _has_champion(registry, name)]
+
+
+def _has_champion(registry: RegistryAccess, name: str) -> bool:
+    # By its name: a list of all models ends after a page.
+    query = urllib.parse.urlencode({"filter": f"name = '{name}'", "max_results": 1})
     login = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
     request = urllib.request.Request(
-        f"{registry.url}/api/2.0/mlflow/registered-models/search?max_results=1000",
+        f"{registry.url}/api/2.0/mlflow/registered-models/search?{query}",
         headers={"Authorization": f"Basic {login}"},
     )
     try:
@@ -38,12 +45,7 @@ def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[st
         raise KindlingError(
             f"MLflow at {registry.url} does not answer: {error}", next_step="nox -s status"
         ) from error
-    served = {
-        one["name"]
-        for one in found
-        if any(alias["alias"] == CHAMPION for alias in one.get("aliases", []))
-    }
-    return [name for name in models if name not in served]
+    return any(alias["alias"] == CHAMPION for one in found for alias in one.get("aliases", []))
 
 
 def ensure(cluster_name: str, models: Sequence[str], *, check: bool) -> list[str]:

@@ -117,7 +117,7 @@ class Follower:
     async def _poll(self, registry: Registry) -> None:
         try:
             alias = self._alias if self._others else None
-            registered = await registry.registered(self._models.names, alias)
+            registered = await registry.registered(self._models.names, alias, self._models.others)
         except RegistryUnreachableError as error:
             self._registry_down(error.message)
             return

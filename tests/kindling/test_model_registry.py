@@ -7,6 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+from mlflow.store.entities import PagedList
 
 from kindling.errors import KindlingError
 from kindling.model_registry import ModelRegistry
@@ -19,18 +22,30 @@ class Client:
     tags: dict[str, dict[str, str]]
     aliases: dict[str, str] = field(default_factory=dict)
     model_tags: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=lambda: ["digits", "text"])
+    page_size: int = 100
 
-    def search_registered_models(self) -> list[Any]:
-        return [SimpleNamespace(name="digits"), SimpleNamespace(name="text")]
+    def search_registered_models(self, *, max_results: int, page_token: str | None) -> Any:
+        return self._page([SimpleNamespace(name=name) for name in self.names], page_token)
 
-    def search_model_versions(self, query: str) -> list[Any]:
-        assert query == "name = 'digits'"
-        return [
+    def search_model_versions(
+        self, *, filter_string: str, max_results: int, page_token: str | None
+    ) -> Any:
+        assert filter_string == "name = 'digits'"
+        found = [
             SimpleNamespace(version=version, tags=tags, run_id=f"run-{version}")
             for version, tags in self.tags.items()
         ]
+        return self._page(found, page_token)
 
-    def get_registered_model(self, _: str) -> Any:
+    def _page(self, found: list[Any], token: str | None) -> Any:
+        first = int(token or 0)
+        last = first + self.page_size
+        return PagedList(found[first:last], str(last) if last < len(found) else None)
+
+    def get_registered_model(self, name: str) -> Any:
+        if name not in self.names:
+            raise MlflowException("there is none", RESOURCE_DOES_NOT_EXIST)
         return SimpleNamespace(aliases=dict(self.aliases), tags=dict(self.model_tags))
 
     def set_registered_model_tag(self, _: str, key: str, value: str) -> None:
@@ -132,3 +147,13 @@ def test_what_is_unknown_gets_what_is_there(registry: ModelRegistry) -> None:
 
 def test_versions_are_in_the_order_of_numbers(registry: ModelRegistry) -> None:
     assert [one.version for one in registry.versions("digits")] == ["10", "4", "3", "2", "1"]
+
+
+def test_models_and_versions_beyond_the_first_page_are_found(
+    client: Client, registry: ModelRegistry
+) -> None:
+    client.page_size = 2
+    client.names = [*(f"a{number}" for number in range(5)), "digits"]
+    assert len(registry.names()) == 6
+    assert [one.version for one in registry.versions("digits")] == ["10", "4", "3", "2", "1"]
+    assert registry.promote("digits", "10").after == "10"
