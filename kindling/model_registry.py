@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling.errors import KindlingError
+from service.errors import ModelInvalidError
+from service.package import DESCRIPTOR_FILE, Descriptor, parse_descriptor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,13 +40,15 @@ class Canary:
 class Move:
     """A champion that was replaced: versions, ``before`` being empty for the first one.
 
-    ``aliases`` are those that there were before.
+    ``aliases`` are those that there were before, ``remembered`` is the version that rolling
+    ``after`` back led to until then.
     """
 
     name: str
     before: str
     after: str
     aliases: Mapping[str, str] = field(default_factory=dict)
+    remembered: str = ""
 
 
 class ModelRegistry:
@@ -108,19 +114,40 @@ class ModelRegistry:
         with _for_people():
             return dict(self._client.get_run(version.run_id).data.metrics)
 
+    def descriptor(self, name: str, version: str) -> Descriptor | None:
+        """What the package of a version says of itself; None where that cannot be read."""
+        import requests
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                repository: Any = get_artifact_repository(f"models:/{name}/{version}")
+                file = Path(repository.download_artifacts(DESCRIPTOR_FILE, folder))
+                return parse_descriptor(file.read_bytes(), name)
+            except (MlflowException, requests.RequestException, OSError, ModelInvalidError):
+                return None
+
     def mark_sample(self, name: str, version: str) -> None:
         """Say of the run behind a version that cluster-up made it, and would make it again."""
         with _for_people():
             self._client.set_tag(self._version(name, version).run_id, SAMPLE_TAG, "true")
 
-    def promote(self, name: str, version: str) -> Move:
+    def promote(self, name: str, version: str, *, instead_of: str | None = None) -> Move:
         """Make ``version`` the champion, and its predecessor ``previous``.
 
-        Raises KindlingError for an unknown version, and for one that the gate did not pass.
+        Raises KindlingError for an unknown version, for one that the gate did not pass, and where
+        the champion is another than ``instead_of``.
         """
-        self._passed(name, version)
+        remembered = self.passed(name, version).tags.get(PREVIOUS, "")
         aliases = self.aliases(name)
         before = aliases.get(CHAMPION, "")
+        if instead_of not in (None, before):
+            raise KindlingError(
+                f"version {before or 'none'} of {name} is champion now, not {instead_of}, which"
+                f" version {version} was compared with",
+                next_step="nox -s models, then the same command again",
+            )
         if before == version:
             return Move(name, before, version, aliases)
         with _for_people():
@@ -130,7 +157,7 @@ class ModelRegistry:
             self._client.set_registered_model_alias(name, CHAMPION, version)
             if aliases.get(CHALLENGER) == version:
                 self._client.delete_registered_model_alias(name, CHALLENGER)
-        return Move(name, before, version, aliases)
+        return Move(name, before, version, aliases, remembered)
 
     def rollback(self, name: str) -> Move:
         """Make the previous champion the champion again, and the one before it ``previous``.
@@ -150,15 +177,30 @@ class ModelRegistry:
         self._remember(name, versions[after].tags.get(PREVIOUS, ""), versions)
         return Move(name, before, after, aliases)
 
-    def undo(self, move: Move) -> None:
-        """Put the aliases back to what they were before ``move``."""
+    def undo(self, move: Move) -> bool:
+        """Take back a promotion; False, and nothing is changed, where another one came after it.
+
+        An alias that somebody moved since stays where it is.
+        """
         now = self.aliases(move.name)
+        if now.get(CHAMPION) != move.after:
+            return False
+        made = {CHAMPION: move.after, **({PREVIOUS: move.before} if move.before else {})}
         with _for_people():
-            for alias, version in move.aliases.items():
-                if now.get(alias) != version:
-                    self._client.set_registered_model_alias(move.name, alias, version)
-            for alias in now.keys() - move.aliases.keys():
-                self._client.delete_registered_model_alias(move.name, alias)
+            for alias, version in made.items():
+                if now.get(alias) == version:
+                    self._put_back(move, alias)
+            if move.aliases.get(CHALLENGER) == move.after and CHALLENGER not in now:
+                self._put_back(move, CHALLENGER)
+            if move.before:
+                self._client.set_model_version_tag(move.name, move.after, PREVIOUS, move.remembered)
+        return True
+
+    def _put_back(self, move: Move, alias: str) -> None:
+        if version := move.aliases.get(alias):
+            self._client.set_registered_model_alias(move.name, alias, version)
+        else:
+            self._client.delete_registered_model_alias(move.name, alias)
 
     def check_canary(self, name: str, version: str) -> str:
         """The champion that ``version`` may be compared with.
@@ -166,7 +208,7 @@ class ModelRegistry:
         Raises KindlingError for an unknown version, one that the gate did not pass, the champion
         itself, a model without one, and while another canary is under way.
         """
-        self._passed(name, version)
+        self.passed(name, version)
         champion = self.aliases(name).get(CHAMPION)
         if champion in (None, version):
             raise KindlingError(
@@ -208,12 +250,15 @@ class ModelRegistry:
         with _for_people():
             self._client.set_model_version_tag(name, version, CANARY, outcome)
 
-    def _passed(self, name: str, version: str) -> None:
-        if self._version(name, version).tags.get(_GATE) != _PASSED:
+    def passed(self, name: str, version: str) -> Any:
+        """MLflow's version. Raises KindlingError for an unknown one, or before it is evaluated."""
+        found = self._version(name, version)
+        if found.tags.get(_GATE) != _PASSED:
             raise KindlingError(
                 f"version {version} of {name} has not passed the evaluation gate",
                 next_step=f"nox -s train -- {name}, which registers what passes",
             )
+        return found
 
     def _remember(self, name: str, previous: str, versions: dict[str, Any]) -> None:
         with _for_people():

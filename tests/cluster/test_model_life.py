@@ -33,8 +33,9 @@ def aliases_kept(cluster: Cluster, mlflow: MlflowClient) -> Iterator[None]:
     for alias in registry.aliases("digits").keys() - before.keys():
         mlflow.delete_registered_model_alias("digits", alias)
     eventually(
-        lambda: {pod.model("digits").get("version") for pod in serving_pods(cluster.kubectl)}
-        == {before["champion"]},
+        lambda: {
+            pod.model("digits").get("version") for pod in serving_pods(cluster.kubectl, "kindling")
+        } == {before["champion"]},
         seconds=60, what="the champion is served again",
     )  # fmt: skip
 

@@ -120,13 +120,53 @@ def test_promoting_the_champion_changes_nothing(client: Client, registry: ModelR
     assert client.aliases == {"champion": "2", "previous": "1"}
 
 
-def test_a_move_can_be_undone(client: Client, registry: ModelRegistry) -> None:
+def test_a_promotion_can_be_undone(client: Client, registry: ModelRegistry) -> None:
     registry.promote("digits", "1")
     client.aliases["challenger"] = "2"
     before = dict(client.aliases)
     move = registry.promote("digits", "2")
-    registry.undo(move)
+    assert registry.undo(move)
     assert client.aliases == before
+
+
+def test_the_first_promotion_can_be_undone(client: Client, registry: ModelRegistry) -> None:
+    assert registry.undo(registry.promote("digits", "1"))
+    assert client.aliases == {}
+
+
+def test_an_undone_promotion_leaves_the_way_back_as_it_was(
+    client: Client, registry: ModelRegistry
+) -> None:
+    for version in ("1", "2", "3"):
+        registry.promote("digits", version)
+    registry.undo(registry.promote("digits", "2"))
+    assert [registry.rollback("digits").after for _ in range(2)] == ["2", "1"]
+
+
+def test_what_others_did_after_a_promotion_is_not_undone(
+    client: Client, registry: ModelRegistry
+) -> None:
+    registry.promote("digits", "1")
+    client.aliases["challenger"] = "2"
+    move = registry.promote("digits", "2")
+    client.aliases |= {"challenger": "10", "mine": "4"}
+    assert registry.undo(move)
+    assert client.aliases == {"champion": "1", "challenger": "10", "mine": "4"}
+    move = registry.promote("digits", "2")
+    registry.promote("digits", "3")
+    before = dict(client.aliases)
+    assert not registry.undo(move)
+    assert client.aliases == before
+
+
+def test_a_promotion_may_ask_for_the_champion_that_it_replaces(
+    client: Client, registry: ModelRegistry
+) -> None:
+    registry.promote("digits", "1")
+    with pytest.raises(KindlingError, match="version 1 of digits is champion now, not 3"):
+        registry.promote("digits", "2", instead_of="3")
+    assert client.aliases == {"champion": "1"}
+    assert registry.promote("digits", "2", instead_of="1").after == "2"
 
 
 def test_a_version_without_the_gates_word_is_refused(
