@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import artifacts
 import logs
 
 _log = logging.getLogger("mlflow.serve")
@@ -49,6 +50,8 @@ def main(arguments: list[str]) -> int:
     logs.configure()
     if not _answers(url):
         return 1
+    if artifacts.adopt(_comment(url)):
+        _log.info("the artifacts of a restored backup are in place")
     # First, and in this order: it takes a database that has any table for one that has all.
     upgrade.main([url], standalone_mode=False)
     users = SqlAlchemyStore()
@@ -96,6 +99,19 @@ def _answers(url: str) -> bool:
             time.sleep(0.5)
         else:
             return True
+
+
+def _comment(url: str) -> str:
+    """What the database is called: a restore leaves its id there."""
+    import psycopg
+
+    query = (
+        "select shobj_description(oid, 'pg_database') from pg_database"
+        " where datname = current_database()"
+    )
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    return (row[0] if row else None) or ""
 
 
 def _user(users: Any, name: str, password: str, *, admin: bool) -> None:
