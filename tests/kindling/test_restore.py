@@ -91,6 +91,7 @@ def database() -> Iterator[postgres.Postgres]:
     with postgres.postgres() as made:
         made.make()
         with made.started():
+            made.sql("CREATE ROLE mlflow LOGIN; ALTER DATABASE mlflow OWNER TO mlflow", "postgres")
             yield made
 
 
@@ -201,7 +202,7 @@ def test_runs_of_ones_own_are_replaced_only_if_that_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(backup, "_stores", lambda _: world.stores)
+    monkeypatch.setattr(Stores, "connect", lambda _: world.stores)
     world.fill("old")
     file = tmp_path / "b.tar"
     assert backup.main(["backup", str(file)]) == 0

@@ -44,6 +44,7 @@ class Postgres:
             "PGDATA": str(self.data),
             "POSTGRES_USER": "postgres",
             "POSTGRES_DB": "mlflow",
+            "DATABASE_OWNER": "mlflow",
         }
 
     def run(
@@ -54,7 +55,7 @@ class Postgres:
             env={**self.environment, **environment}, cwd=self.folder, timeout=60,
         )  # fmt: skip
 
-    def sql(self, query: str, user: str = "postgres") -> str:
+    def sql(self, query: str, user: str = "mlflow") -> str:
         """What a query says, in the database that the chart makes."""
         words = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
         return self.run("psql", *words, f"--username={user}", "mlflow", stdin=query).stdout.strip()
@@ -68,8 +69,10 @@ class Postgres:
         self.run("postgres", "--single", "-F", "-D", str(self.data), "postgres", stdin=make)
 
     @contextmanager
-    def started(self) -> Iterator[None]:
-        options = f"-F -c listen_addresses='' -k {self.folder}"
+    def started(self, port: int = 0) -> Iterator[None]:
+        """A server at the socket, and at ``port`` of loopback if one is given."""
+        address = f"-p {port} -c listen_addresses=127.0.0.1" if port else "-c listen_addresses=''"
+        options = f"-F {address} -k {self.folder}"
         log = f"--log={self.folder / 'log'}"
         self.run("pg_ctl", "start", "--wait", log, f"--options={options}")
         try:
