@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kindling import cluster, cluster_setup, lock, paths, settings
+from kindling import lock, paths, settings
 from kindling.errors import KindlingError
-from kindling.registry_access import access
 from kindling.stores import Stores
 
 _DATABASE, _ARTIFACTS, _ABOUT = "database.dump", "artifacts.tar", "backup.json"
@@ -40,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if command == "backup":
             _check_absent(options.file)
-            _backup(_stores(options), options.file)
+            _backup(Stores.connect(options), options.file)
         else:
             _check_present(options.file)
             _restore(options)
@@ -51,14 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; nox -s status tells whether MLflow runs", file=sys.stderr)
         return 130
     return 0
-
-
-def _stores(options: argparse.Namespace) -> Stores:
-    chosen = settings.load(options.inventory, options.set)
-    known = cluster.known(chosen.cluster_name)
-    registry = access(chosen.cluster_name)
-    namespaces = str(chosen["mlflow_namespace"]), str(chosen["postgresql_namespace"])
-    return Stores(cluster_setup.kubectl(known), *namespaces, registry.url)
 
 
 def _check_absent(file: Path) -> None:
@@ -104,7 +95,7 @@ def _restore(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".restore-") as scratch:
         folder = Path(scratch)
         _unpack(file, folder)
-        stores = _stores(options)
+        stores = Stores.connect(options)
         name = settings.load(options.inventory, options.set).cluster_name
         held = paths.state_dir(name) / "registry.lock"
         with lock.hold("restore", held, wait_seconds=_LOCK_TIMEOUT_SECONDS):

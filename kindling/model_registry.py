@@ -57,6 +57,11 @@ class ModelRegistry:
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
 
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own client, for what is not about aliases."""
+        return self._client
+
     def names(self) -> list[str]:
         """Every registered model, sorted."""
         found = self._every(self._client.search_registered_models)
@@ -82,7 +87,7 @@ class ModelRegistry:
     def _is_registered(self, name: str) -> bool:
         from mlflow.exceptions import MlflowException
 
-        with _for_people():
+        with mlflow_errors():
             try:
                 self._client.get_registered_model(name)
             except MlflowException as error:
@@ -96,7 +101,7 @@ class ModelRegistry:
         found: list[Any] = []
         token = None
         while True:
-            with _for_people():
+            with mlflow_errors():
                 page = search(**query, max_results=_PAGE, page_token=token)
             found += page
             if not (token := page.token):
@@ -104,14 +109,14 @@ class ModelRegistry:
 
     def aliases(self, name: str) -> dict[str, str]:
         """Versions of ``name`` by alias."""
-        with _for_people():
+        with mlflow_errors():
             return {k: str(v) for k, v in self._client.get_registered_model(name).aliases.items()}
 
     def metrics(self, version: Any) -> dict[str, float]:
         """What was measured of a version when it was trained; empty where nothing is on record."""
         if not version.run_id:
             return {}
-        with _for_people():
+        with mlflow_errors():
             return dict(self._client.get_run(version.run_id).data.metrics)
 
     def descriptor(self, name: str, version: str) -> Descriptor | None:
@@ -130,8 +135,8 @@ class ModelRegistry:
 
     def mark_sample(self, name: str, version: str) -> None:
         """Say of the run behind a version that cluster-up made it, and would make it again."""
-        with _for_people():
-            self._client.set_tag(self._version(name, version).run_id, SAMPLE_TAG, "true")
+        with mlflow_errors():
+            self._client.set_tag(self.version(name, version).run_id, SAMPLE_TAG, "true")
 
     def promote(self, name: str, version: str, *, instead_of: str | None = None) -> Move:
         """Make ``version`` the champion, and its predecessor ``previous``.
@@ -150,7 +155,7 @@ class ModelRegistry:
             )
         if before == version:
             return Move(name, before, version, aliases)
-        with _for_people():
+        with mlflow_errors():
             if before:
                 self._client.set_model_version_tag(name, version, PREVIOUS, before)
                 self._client.set_registered_model_alias(name, PREVIOUS, before)
@@ -172,7 +177,7 @@ class ModelRegistry:
                 f"there is no version of {name} that was served before",
                 next_step="nox -s models, then nox -s promote -- NAME VERSION",
             )
-        with _for_people():
+        with mlflow_errors():
             self._client.set_registered_model_alias(name, CHAMPION, after)
         self._remember(name, versions[after].tags.get(PREVIOUS, ""), versions)
         return Move(name, before, after, aliases)
@@ -186,7 +191,7 @@ class ModelRegistry:
         if now.get(CHAMPION) != move.after:
             return False
         made = {CHAMPION: move.after, **({PREVIOUS: move.before} if move.before else {})}
-        with _for_people():
+        with mlflow_errors():
             for alias, version in made.items():
                 if now.get(alias) == version:
                     self._put_back(move, alias)
@@ -228,7 +233,7 @@ class ModelRegistry:
 
     def canary(self, name: str) -> Canary | None:
         """The canary that the service is asked for, if any, even if its time is over."""
-        with _for_people():
+        with mlflow_errors():
             tag = self._client.get_registered_model(name).tags.get(CANARY)
         try:
             return Canary(**json.loads(tag)) if tag else None
@@ -237,22 +242,22 @@ class ModelRegistry:
 
     def set_canary(self, name: str, canary: Canary) -> None:
         """Ask the service for it."""
-        with _for_people():
+        with mlflow_errors():
             self._client.set_registered_model_tag(name, CANARY, json.dumps(asdict(canary)))
 
     def end_canary(self, name: str) -> None:
         """Ask the service for none."""
-        with _for_people():
+        with mlflow_errors():
             self._client.delete_registered_model_tag(name, CANARY)
 
     def note_canary(self, name: str, version: str, outcome: str) -> None:
         """Keep with a version what became of it as a canary."""
-        with _for_people():
+        with mlflow_errors():
             self._client.set_model_version_tag(name, version, CANARY, outcome)
 
     def passed(self, name: str, version: str) -> Any:
         """MLflow's version. Raises KindlingError for an unknown one, or before it is evaluated."""
-        found = self._version(name, version)
+        found = self.version(name, version)
         if found.tags.get(_GATE) != _PASSED:
             raise KindlingError(
                 f"version {version} of {name} has not passed the evaluation gate",
@@ -261,13 +266,14 @@ class ModelRegistry:
         return found
 
     def _remember(self, name: str, previous: str, versions: dict[str, Any]) -> None:
-        with _for_people():
+        with mlflow_errors():
             if previous in versions:
                 self._client.set_registered_model_alias(name, PREVIOUS, previous)
             else:
                 self._client.delete_registered_model_alias(name, PREVIOUS)
 
-    def _version(self, name: str, version: str) -> Any:
+    def version(self, name: str, version: str) -> Any:
+        """MLflow's version. Raises KindlingError naming those that there are."""
         versions = self.versions(name)
         for one in versions:
             if str(one.version) == version:
@@ -290,7 +296,8 @@ def connect() -> ModelRegistry:
 
 
 @contextmanager
-def _for_people() -> Iterator[None]:
+def mlflow_errors() -> Iterator[None]:
+    """Raise KindlingError for what MLflow refuses in the block."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from kindling import model_inputs, rollout, settings
+from kindling import model_inputs, model_removal, rollout, settings
 from kindling.errors import KindlingError
 from kindling.model_registry import ModelRegistry, Move
 from kindling.pods import ServingPod
 from kindling.serving import Service, follow_or_undo
+from kindling.stores import Stores
 from kindling.table import console, table
 
 _METRICS = ("accuracy", "perplexity")
@@ -71,6 +72,10 @@ def _print_move(move: Move) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     service = Service.connect(options)
+    if options.delete:
+        return _delete(service, Stores.connect(options), *options.delete)
+    if options.restore_experiment:
+        return _restore_experiment(service, options.restore_experiment)
     registry = service.registry
     names = registry.names()
     out = console()
@@ -83,6 +88,21 @@ def _list(options: argparse.Namespace) -> int:
     rows = [row for pod in service.pods() for row in _served(pod)]
     out.print(table(("pod", "model", "serves", "state"), rows))
     out.print(f"\nnext: nox -s promote -- {names[0]} VERSION, or nox -s rollback -- {names[0]}")
+    return 0
+
+
+def _delete(service: Service, stores: Stores, name: str, version: str) -> int:
+    with service.changing("models --delete"):
+        kept = model_removal.delete(service.registry, stores, name, version)
+    console().print(f"{name}: version {version} is deleted, with its files")
+    for one in kept:
+        console().print(f"{one} stays, because other versions are of it too")
+    return 0
+
+
+def _restore_experiment(service: Service, name: str) -> int:
+    model_removal.restore_experiment(service.registry, name)
+    console().print(f"the experiment {name} is there again")
     return 0
 
 
@@ -123,7 +143,16 @@ def _arguments(command: str, words: Sequence[str]) -> argparse.Namespace:
         prog=f"nox -s {'models' if command == 'list' else command} --", allow_abbrev=False
     )
     settings.add_arguments(parser)
-    if command != "list":
+    if command == "list":
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument(
+            "--delete", nargs=2, metavar=("NAME", "VERSION"),
+            help="remove a version, its run and its files for good",
+        )  # fmt: skip
+        what.add_argument(
+            "--restore-experiment", metavar="NAME", help="bring back an experiment that was deleted"
+        )
+    else:
         parser.add_argument("name", help="a registered model; `nox -s models` lists them")
     if command == "promote":
         parser.add_argument("version", help="one of its versions")

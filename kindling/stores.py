@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import subprocess
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from kindling import workloads
+from kindling import cluster, cluster_setup, settings, workloads
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 from kindling.model_registry import SAMPLE_TAG
+from kindling.registry_access import access
 
 _READY_SECONDS = 180
 _GONE_SECONDS = 120
@@ -59,6 +61,18 @@ class Stores:
     postgresql: str
     url: str
 
+    @classmethod
+    def connect(cls, options: argparse.Namespace) -> Stores:
+        """Those of the cluster that the inventory in ``options`` describes."""
+        chosen = settings.load(options.inventory, options.set)
+        known = cluster.known(chosen.cluster_name)
+        return cls(
+            cluster_setup.kubectl(known),
+            str(chosen["mlflow_namespace"]),
+            str(chosen["postgresql_namespace"]),
+            access(chosen.cluster_name).url,
+        )
+
     def dump(self, target: Path) -> None:
         """Write the database to a file."""
         self._run("postgresql", "sh", "-c", _DUMP, target=target)
@@ -66,6 +80,10 @@ class Stores:
     def pack(self, target: Path) -> None:
         """Write the artifacts to a file."""
         self._artifacts("pack", target=target)
+
+    def remove(self, run: str, model: str) -> None:
+        """Remove a deleted run and a deleted logged model for good; either may be empty."""
+        self._run("mlflow", "python", "remove.py", run, model)
 
     def has_own_runs(self) -> bool:
         """Whether there are runs beside those of the sample models."""

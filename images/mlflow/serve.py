@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,7 @@ def main(arguments: list[str]) -> int:
     env = os.environ
     logs.configure()
     _serve_metrics(int(env["METRICS_PORT"]), env)
-    user, password = quote(env["DATABASE_USER"]), quote(env["DATABASE_PASSWORD"], safe="")
-    where = f"{env['DATABASE_HOST']}:{env['DATABASE_PORT']}/{env['DATABASE_NAME']}"
-    url = f"postgresql://{user}:{password}@{where}"
+    url = database_url(env)
     env["MLFLOW_AUTH_CONFIG_PATH"] = str(_auth_config(url, env["DEFAULT_PERMISSION"]))
     # Only now: the authentication module reads its configuration when it is imported.
     from mlflow.cli import cli
@@ -65,6 +63,13 @@ def main(arguments: list[str]) -> int:
         # Within this process: an argument of another one could be read by whoever lists processes.
         cli.main(["server", *words, *arguments], standalone_mode=False)
     return 0
+
+
+def database_url(env: Mapping[str, str]) -> str:
+    """Where the database is, with the password."""
+    user, password = quote(env["DATABASE_USER"]), quote(env["DATABASE_PASSWORD"], safe="")
+    where = f"{env['DATABASE_HOST']}:{env['DATABASE_PORT']}/{env['DATABASE_NAME']}"
+    return f"postgresql://{user}:{password}@{where}"
 
 
 def _serve_metrics(port: int, env: MutableMapping[str, str]) -> None:
