@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from kindling import cluster, engine, import_source, lock, paths, settings
 from kindling.errors import KindlingError
 from kindling.import_answer import Answer
-from kindling.registry_access import RegistryAccess, access
+from kindling.registry_access import RegistryAccess, access, check_experiments
 from kindling.supply.containers import Engine
 from kindling.supply.modes import Supplier
 from kindling.supply.versions import load
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import_source.is_in_mlflow(options.uri)
         known = _cluster(options)
         registry = access(known["name"])
+        check_experiments(registry, [options.name])
         with lock.hold("import-model"):
             _run(options, known, registry)
     except KindlingError as error:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from kindling import environments, progress, retry, web
+from kindling import environments, progress, retry
 from kindling.errors import KindlingError
 from kindling.model_registry import CHALLENGER, CHAMPION, connect
 from kindling.registry_access import RegistryAccess, access
@@ -30,22 +25,9 @@ def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[st
 
 def _has_champion(registry: RegistryAccess, name: str) -> bool:
     # By its name: a list of all models ends after a page.
-    query = urllib.parse.urlencode({"filter": f"name = '{name}'", "max_results": 1})
-    login = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
-    request = urllib.request.Request(
-        f"{registry.url}/api/2.0/mlflow/registered-models/search?{query}",
-        headers={"Authorization": f"Basic {login}"},
-    )
-    try:
-        with web.without_proxy().open(request, timeout=30) as answer:
-            found = json.load(answer).get("registered_models", [])
-    except web.NO_ANSWER as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        raise KindlingError(
-            f"MLflow at {registry.url} does not answer: {error}", next_step="nox -s status"
-        ) from error
-    return any(alias["alias"] == CHAMPION for one in found for alias in one.get("aliases", []))
+    found = registry.get("registered-models/search", filter=f"name = '{name}'", max_results="1")
+    models = found.get("registered_models", [])
+    return any(alias["alias"] == CHAMPION for one in models for alias in one.get("aliases", []))
 
 
 def ensure(cluster_name: str, models: Sequence[str], *, check: bool) -> list[str]:

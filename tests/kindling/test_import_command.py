@@ -58,6 +58,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(import_container, "sweep", lambda docker: None)
     monkeypatch.setattr(import_container, "convert", convert)
     monkeypatch.setattr(import_registration, "register", register)
+    monkeypatch.setattr(import_model, "check_experiments", lambda *_: None)
     return asked
 
 
@@ -143,6 +144,19 @@ def test_no_engine_no_import(
     said = capsys.readouterr().err
     assert "no container engine answers" in said
     assert "next: nox -s cluster-up" in said
+
+
+def test_a_deleted_experiment_is_told_before_anything_is_converted(
+    world: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def check(_: RegistryAccess, names: list[str]) -> None:
+        raise KindlingError(f"the experiment {names[0]} was deleted")
+
+    monkeypatch.setattr(import_model, "check_experiments", check)
+    assert import_model.main([str(folder), "mine"]) == 1
+    assert "the experiment mine was deleted" in capsys.readouterr().err
+    assert world == {}
 
 
 def test_an_address_that_is_none_is_told_first(

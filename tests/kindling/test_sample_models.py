@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from loopback import Loopback
+from loopback import JsonHandler, Loopback
 
 from kindling import sample_models
 from kindling.errors import KindlingError
@@ -29,20 +26,13 @@ class Registry(Loopback):
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
 
-    class handler(BaseHTTPRequestHandler):  # noqa: N801
-        fake: Registry
+    handler = JsonHandler
 
-        def do_GET(self) -> None:
-            self.send_response(self.fake.codes.pop(0) if self.fake.codes else 200)
-            self.end_headers()
-            query = parse_qs(urlsplit(self.path).query)
-            (wanted,) = query.get("filter", [""])
-            found = [one for one in REGISTERED if wanted in ("", f"name = '{one['name']}'")]
-            page = found[: min(int(query["max_results"][0]), 1000)]
-            self.wfile.write(json.dumps({"registered_models": page}).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
+    def answer(self, query: dict[str, list[str]]) -> tuple[int, Any]:
+        (wanted,) = query.get("filter", [""])
+        found = [one for one in REGISTERED if wanted in ("", f"name = '{one['name']}'")]
+        page = found[: min(int(query["max_results"][0]), 1000)]
+        return self.codes.pop(0) if self.codes else 200, {"registered_models": page}
 
 
 def ensure(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[str]:
