@@ -8,9 +8,10 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kindling import cluster, cluster_setup, settings, workloads
 from kindling.errors import KindlingError
@@ -102,11 +103,7 @@ class Stores:
         self._artifacts("stage", identity, digest, source=artifacts)
         try:
             self._scale(0)
-            self.kubectl.check(
-                "wait", "--for=delete", "pod", f"--selector={_selector('mlflow')}",
-                f"--namespace={self.mlflow}", f"--timeout={_GONE_SECONDS}s",
-                timeout=_GONE_SECONDS + 10,
-            )  # fmt: skip
+            self._wait_until_gone()
             self._run("postgresql", "sh", "-c", _RESTORE, "sh", identity, source=database)
         except BaseException:
             self._give_up(identity)
@@ -132,6 +129,17 @@ class Stores:
         ]
         workloads.wait(self.kubectl, wanted, _READY_SECONDS)
 
+    def _wait_until_gone(self) -> None:
+        deadline = time.monotonic() + _GONE_SECONDS
+        # Not by `kubectl wait`: it fails where nothing is left to wait for.
+        while left := self._pods("mlflow"):
+            if time.monotonic() > deadline:
+                raise KindlingError(
+                    f"after {_GONE_SECONDS} s pod {left[0]['metadata']['name']} has not ended",
+                    next_step="nox -s status, then the same command again",
+                )
+            time.sleep(_POLL_SECONDS)
+
     def _scale(self, replicas: int) -> None:
         self.kubectl.check(
             "scale", "deployment/mlflow", f"--replicas={replicas}", f"--namespace={self.mlflow}"
@@ -143,16 +151,17 @@ class Stores:
         self._run("mlflow", "python", "artifacts.py", *words, source=source, target=target)
 
     def _pod(self, name: str) -> tuple[str, str]:
-        namespace = self.mlflow if name == "mlflow" else self.postgresql
-        pods = self.kubectl.items(
-            "pods", f"--namespace={namespace}", f"--selector={_selector(name)}"
-        )
-        for pod in pods:
+        for pod in self._pods(name):
             states = pod["status"].get("conditions", [])
             is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in states)
             if is_ready and "deletionTimestamp" not in pod["metadata"]:
-                return namespace, pod["metadata"]["name"]
+                return pod["metadata"]["namespace"], pod["metadata"]["name"]
         raise KindlingError(f"no pod of {name} is ready", next_step="nox -s status")
+
+    def _pods(self, name: str) -> Sequence[dict[str, Any]]:
+        namespace = self.mlflow if name == "mlflow" else self.postgresql
+        selector = f"app.kubernetes.io/name={name},app.kubernetes.io/part-of=kindling"
+        return self.kubectl.items("pods", f"--namespace={namespace}", f"--selector={selector}")
 
     def _run(
         self, workload: str, *words: str, source: Path | None = None, target: Path | None = None
@@ -198,7 +207,3 @@ def _wait(process: subprocess.Popen[bytes], given: BinaryIO, taken: BinaryIO) ->
                 moved, progress = time.monotonic(), now
             elif time.monotonic() - moved > _STALL_SECONDS:
                 raise
-
-
-def _selector(name: str) -> str:
-    return f"app.kubernetes.io/name={name},app.kubernetes.io/part-of=kindling"

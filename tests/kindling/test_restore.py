@@ -23,8 +23,16 @@ with open({log!r}, "a") as log:
     log.write(" ".join(words[:3]) + "\\n")
 if words[0] == "get":
     name = "mlflow" if "name=mlflow" in " ".join(words) else "postgresql"
+    about = {{"name": name, "namespace": "kindling"}}
     ready = {{"conditions": [{{"type": "Ready", "status": "True"}}]}}
-    print(json.dumps({{"items": [{{"metadata": {{"name": name}}, "status": ready}}]}}))
+    scaled = [line for line in open({log!r}) if line.startswith("scale")]
+    stopped = name == "mlflow" and scaled[-1:] == ["scale deployment/mlflow --replicas=0\\n"]
+    # A pod takes its time to end.
+    if stopped and not os.path.exists({log!r} + ".ending"):
+        stopped = False
+        open({log!r} + ".ending", "w").close()
+    found = [] if stopped else [{{"metadata": about, "status": ready}}]
+    print(json.dumps({{"items": found}}))
 elif words[0] == "exec":
     command = words[words.index("--") + 1:]
     if command[0] == "python":
@@ -128,7 +136,6 @@ def test_artifacts_are_exchanged_once_the_database_is_in(world: World, tmp_path:
     assert calls == [
         "exec --stdin --namespace=kindling",
         "scale deployment/mlflow --replicas=0",
-        "wait --for=delete pod",
         "exec --stdin --namespace=kindling",
         "scale deployment/mlflow --replicas=1",
     ]
@@ -187,6 +194,16 @@ def test_a_transfer_that_stalls_is_ended(
     monkeypatch.setattr(stores, "_DUMP", "exec sleep 60")
     with pytest.raises(KindlingError, match=r"no byte was transferred for 0\.3 s"):
         world.stores.dump(tmp_path / "dump")
+
+
+def test_mlflow_that_does_not_end_is_left_with_what_it_has(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "_GONE_SECONDS", -1)
+    with pytest.raises(KindlingError, match="pod mlflow has not ended"):
+        restore(world, tmp_path)
+    assert world.state() == ("new", "new")
+    assert world.volume == ["artifacts"]
 
 
 def test_own_runs_are_counted(world: World) -> None:
