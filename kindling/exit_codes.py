@@ -1,7 +1,6 @@
 """Nox's exit code is that of the command which failed, not 1 for whatever went wrong.
 
-A script tells by it a load test that failed from one that says nothing, and both from a mistyped
-option.
+A script tells a load test that failed by it from an invalid one, and both from a mistyped option.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ def record(failure: str) -> None:
 
     The process then exits with it; with 1 where commands failed with different codes.
     """
-    said = re.search(r"-?\d+$", failure)
+    number = re.search(r"-?\d+$", failure)
     if not _codes:
         # Nox has no way to say it: its own code is 1 for each failure.
         atexit.register(_exit)
-    code = int(said[0]) if said else 1
-    # One that a signal ended is told as a shell tells it.
+    code = int(number[0]) if number else 1
+    # A signal that ended it is coded as shells code it.
     _codes.add(128 - code if code < 0 else code)
 
 

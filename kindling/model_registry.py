@@ -98,14 +98,14 @@ class ModelRegistry:
 
     def _every(self, search: Callable[..., Any], **query: Any) -> list[Any]:
         """All that a search finds; MLflow gives it page by page."""
-        found: list[Any] = []
+        entries: list[Any] = []
         token = None
         while True:
             with mlflow_errors():
                 page = search(**query, max_results=_PAGE, page_token=token)
-            found += page
+            entries += page
             if not (token := page.token):
-                return found
+                return entries
 
     def aliases(self, name: str) -> dict[str, str]:
         """Versions of ``name`` by alias."""
@@ -183,9 +183,9 @@ class ModelRegistry:
         return Move(name, before, after, aliases)
 
     def undo(self, move: Move) -> bool:
-        """Take back a promotion; False, and nothing is changed, where another one came after it.
+        """Take back a promotion; False, and nothing is changed, where another move came after it.
 
-        An alias that somebody moved since stays where it is.
+        An alias that was moved since stays where it is.
         """
         now = self.aliases(move.name)
         if now.get(CHAMPION) != move.after:
@@ -257,13 +257,13 @@ class ModelRegistry:
 
     def passed(self, name: str, version: str) -> Any:
         """MLflow's version. Raises KindlingError for an unknown one, or before it is evaluated."""
-        found = self.version(name, version)
-        if found.tags.get(_GATE) != _PASSED:
+        entry = self.version(name, version)
+        if entry.tags.get(_GATE) != _PASSED:
             raise KindlingError(
                 f"version {version} of {name} has not passed the evaluation gate",
                 next_step=f"nox -s train -- {name}, which registers what passes",
             )
-        return found
+        return entry
 
     def _remember(self, name: str, previous: str, versions: dict[str, Any]) -> None:
         with mlflow_errors():

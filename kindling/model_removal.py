@@ -25,10 +25,10 @@ def delete(registry: ModelRegistry, stores: Stores, name: str, version: str) -> 
     Returns what is kept because other versions are of it too. The version itself goes last: what
     fails half-way is done by the same command again. Raises KindlingError where it is in use.
     """
-    found, client = registry.version(name, version), registry.client
+    entry, client = registry.version(name, version), registry.client
     _check_unused(registry, name, version)
     with mlflow_errors():
-        run, model = _own(client, found)
+        run, model = _own(client, entry)
         with _unless_absent():
             if run and client.get_run(run).info.lifecycle_stage != _DELETED:
                 client.delete_run(run)
@@ -38,21 +38,23 @@ def delete(registry: ModelRegistry, stores: Stores, name: str, version: str) -> 
         if run or model:
             stores.remove(run, model)
         client.delete_model_version(name, version)
-    kept = [("run", found.run_id, run), ("logged model", _model_of(found), model)]
+    kept = [("run", entry.run_id, run), ("logged model", _model_of(entry), model)]
     return [f"{what} {known}" for what, known, removed in kept if known and not removed]
 
 
 def restore_experiment(registry: ModelRegistry, name: str) -> None:
     """Bring back an experiment that was deleted. Raises KindlingError where there is none."""
     with mlflow_errors():
-        found = registry.client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != _DELETED:
+        experiment = registry.client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != _DELETED:
         raise KindlingError(
-            f"the experiment {name} is not deleted" if found else f"there is no experiment {name}",
+            f"the experiment {name} is not deleted"
+            if experiment
+            else f"there is no experiment {name}",
             next_step="nox -s models",
         )
     with mlflow_errors():
-        registry.client.restore_experiment(found.experiment_id)
+        registry.client.restore_experiment(experiment.experiment_id)
 
 
 def _own(client: MlflowClient, version: Any) -> tuple[str, str]:

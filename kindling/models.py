@@ -57,7 +57,7 @@ def _rollback(options: argparse.Namespace) -> int:
     try:
         console().print(f"{move.name}: {service.follow(move)}")
     except rollout.RefusedError as error:
-        # What it would be undone to is what somebody wanted to be rid of.
+        # Undone it would serve again what the rollback was to end.
         raise KindlingError(
             f"{error.message}; version {move.after} stays champion",
             next_step=f"nox -s models, then nox -s promote -- {move.name} VERSION",

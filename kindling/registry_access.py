@@ -59,14 +59,14 @@ class RegistryAccess:
         )
         try:
             with web.without_proxy().open(request, timeout=30) as response:
-                found: dict[str, Any] = json.load(response)
+                content: dict[str, Any] = json.load(response)
         except (*web.NO_ANSWER, ValueError) as error:
             status = 0
             if isinstance(error, urllib.error.HTTPError):
                 status = error.code
                 error.close()
             raise RegistryError(f"MLflow at {self.url} does not answer: {error}", status) from error
-        return found
+        return content
 
 
 class RegistryError(KindlingError):
@@ -84,12 +84,12 @@ def check_experiments(registry: RegistryAccess, names: Sequence[str]) -> None:
     """
     for name in names:
         try:
-            found = registry.get("experiments/get-by-name", experiment_name=name)
+            response = registry.get("experiments/get-by-name", experiment_name=name)
         except RegistryError as error:
             if error.status == http.HTTPStatus.NOT_FOUND:
                 continue
             raise
-        if found["experiment"].get("lifecycle_stage") == "deleted":
+        if response["experiment"].get("lifecycle_stage") == "deleted":
             raise KindlingError(
                 f"the experiment {name} was deleted in MLflow, so that nothing can be registered",
                 next_step=f"nox -s models -- --restore-experiment {name}",

@@ -34,7 +34,7 @@ def wait(
     """Wait until each pod that gets requests has ``version``; returns how many have it, in words.
 
     A pod counts once it was ready: what is ready later, or crashes of the version, is waited for.
-    One that never was, as it is pending, evicted or on a lost node, is named in the result only.
+    A pod that never was, as it is pending, evicted or on a lost node, is only named in the result.
     ``state_of`` picks what a pod says of the version; ``between`` is called before each look.
     Raises RefusedError, NotConfiguredError, and KindlingError at the timeout.
     """
@@ -53,7 +53,7 @@ def wait(
             return _summary(expected, [pod for pod in pods if pod not in expected])
         elapsed = time.monotonic() - began
         if expected and all(pod.answer and not is_configured(pod) for pod in expected):
-            # Pods that serve what nobody configured learn of it when they next ask the registry.
+            # Pods that serve unconfigured models too learn of it when they next poll the registry.
             noticing = _NOTICE_SECONDS if any(pod.answer.get("others") for pod in expected) else 0
             if elapsed >= min(noticing, timeout_seconds):
                 raise NotConfiguredError("no pod is set to serve it")

@@ -88,9 +88,9 @@ class Stores:
 
     def has_own_runs(self) -> bool:
         """Whether there are runs beside those of the sample models."""
-        with tempfile.NamedTemporaryFile() as said:
-            self._run("postgresql", "sh", "-c", _COUNT, target=Path(said.name))
-            return int(said.read()) > 0
+        with tempfile.NamedTemporaryFile() as output:
+            self._run("postgresql", "sh", "-c", _COUNT, target=Path(output.name))
+            return int(output.read()) > 0
 
     def replace(self, identity: str, database: Path, artifacts: Path) -> None:
         """Put both in the place of what is there: both, or none where KindlingError is raised.
@@ -146,9 +146,9 @@ class Stores:
         )
 
     def _artifacts(
-        self, *words: str, source: Path | None = None, target: Path | None = None
+        self, *command: str, source: Path | None = None, target: Path | None = None
     ) -> None:
-        self._run("mlflow", "python", "artifacts.py", *words, source=source, target=target)
+        self._run("mlflow", "python", "artifacts.py", *command, source=source, target=target)
 
     def _pod(self, name: str) -> tuple[str, str]:
         for pod in self._pods(name):
@@ -164,19 +164,19 @@ class Stores:
         return self.kubectl.items("pods", f"--namespace={namespace}", f"--selector={selector}")
 
     def _run(
-        self, workload: str, *words: str, source: Path | None = None, target: Path | None = None
+        self, workload: str, *command: str, source: Path | None = None, target: Path | None = None
     ) -> None:
-        """Run ``words`` in a pod with its input from, or its output to, a file."""
+        """Run ``command`` in a pod with its input from, or its output to, a file."""
         namespace, name = self._pod(workload)
         stdin = ["--stdin"] if source else []
-        command = self.kubectl.command(
-            "exec", *stdin, f"--namespace={namespace}", name, "--", *words
+        process_command = self.kubectl.command(
+            "exec", *stdin, f"--namespace={namespace}", name, "--", *command
         )
         with (
             (source or Path(os.devnull)).open("rb") as given,
             (target or Path(os.devnull)).open("wb") as taken,
             tempfile.TemporaryFile() as errors,
-            subprocess.Popen(command, stdin=given, stdout=taken, stderr=errors) as process,
+            subprocess.Popen(process_command, stdin=given, stdout=taken, stderr=errors) as process,
         ):
             try:
                 _wait(process, given, taken)

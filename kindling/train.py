@@ -171,15 +171,15 @@ def _registry(options: argparse.Namespace, models: Sequence[str]) -> Any:
 
     cluster_name = settings.load(options.inventory, options.set).cluster_name
     try:
-        found = registry_access.access(cluster_name)
-        registry_access.check_experiments(found, models)
+        registry = registry_access.access(cluster_name)
+        registry_access.check_experiments(registry, models)
     except KindlingError as error:
         # Before the minute that training takes, not after it.
         without = "nox -s train -- --no-register"
         raise KindlingError(
             error.message, next_step=f"{error.next_step}, or without a cluster: {without}"
         ) from error
-    return found
+    return registry
 
 
 def _reproduce(model: str, root: Path, view: View) -> bool:

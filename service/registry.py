@@ -108,17 +108,23 @@ class Registry:
         are known already: like ``names`` they are found however long the list of all models is.
         """
         if alias is None:
-            return await self._by_name(names)
-        found, is_whole = await self._list(names, alias)
+            models = await self._by_name(names)
+            if names and self._too_large == set(names):
+                raise AnswerTooLargeError(f"it answers with more than {_MAX_ANSWER_BYTES} bytes")
+            return models
+        models, is_whole = await self._list(names, alias)
         if not is_whole:
-            found |= await self._by_name(set(names) - found.keys())
-            known = await self._by_name(set(others) - set(names) - found.keys())
-            found |= {name: model for name, model in known.items() if alias in model.aliases}
-        return found
+            known = await self._by_name((set(names) | set(others)) - models.keys())
+            models |= {
+                name: model
+                for name, model in known.items()
+                if name in names or alias in model.aliases
+            }
+        return models
 
     async def _list(self, names: Collection[str], alias: str) -> tuple[dict[str, Registered], bool]:
         """Those of all models that are wanted, and whether the list could be read to its end."""
-        found: dict[str, Registered] = {}
+        models: dict[str, Registered] = {}
         size = _PAGE
         query: dict[str, str] = {}
         for _ in range(_MAX_PAGES):
@@ -128,37 +134,35 @@ class Registry:
                 )
             except AnswerTooLargeError:
                 if size == 1:
-                    return found, False
+                    return models, False
                 size //= _SMALLER
                 continue
             for model in page.registered_models:
                 registered = model.registered()
                 is_other = alias in registered.aliases and re.fullmatch(NAME_PATTERN, model.name)
                 if model.name in names or is_other:
-                    found[model.name] = registered
+                    models[model.name] = registered
             if not page.next_page_token:
-                return found, True
+                return models, True
             query["page_token"] = page.next_page_token
-        return found, False
+        return models, False
 
     async def _by_name(self, names: Collection[str]) -> dict[str, Registered]:
         """One request for each: what is wrong with one model says nothing about the next."""
-        found: dict[str, Registered] = {}
-        too_large: dict[str, AnswerTooLargeError] = {}
+        models: dict[str, Registered] = {}
+        too_large: set[str] = set()
         for name in names:
             query = {"filter": f"name = '{name}'", "max_results": "1"}
             try:
                 page = await self._ask("registered-models/search", query, _Page)
-            except AnswerTooLargeError as error:
-                too_large[name] = error
+            except AnswerTooLargeError:
+                too_large.add(name)
                 continue
-            found |= {m.name: m.registered() for m in page.registered_models if m.name == name}
-        if too_large and len(too_large) == len(names):
-            raise next(iter(too_large.values()))
-        for name in too_large.keys() - self._too_large:
-            _log.warning("too much registered", model=name, limit_bytes=_MAX_ANSWER_BYTES)
-        self._too_large = set(too_large)
-        return found
+            models |= {m.name: m.registered() for m in page.registered_models if m.name == name}
+        for name in too_large - self._too_large:
+            _log.warning("registry entry too large", model=name, limit_bytes=_MAX_ANSWER_BYTES)
+        self._too_large = too_large
+        return models
 
     async def digest_tag(self, name: str, version: str) -> str | None:
         """The tag of a version that says which files it has; None without such a tag."""

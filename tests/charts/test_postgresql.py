@@ -56,7 +56,7 @@ def test_roles_are_set_before_the_server_starts_in_the_same_volume(render: Rende
 
 @pytest.mark.parametrize("name", ["postgres", "exporter"])
 def test_an_owner_who_is_somebody_else_too_is_refused(render: Render, name: str) -> None:
-    with pytest.raises(KindlingError, match=r"auth\.username is the owner's"):
+    with pytest.raises(KindlingError, match=r"auth\.username is the owner's role"):
         render(auth={"username": name})
 
 

@@ -67,13 +67,13 @@ STATEMENTS
 }
 
 # A statement that fails is not logged: it has a password.
-said=$(statements | postgres --single -j -D "$PGDATA" -c log_min_error_statement=panic "$POSTGRES_DB" 2>&1) || {
-  echo "$said" >&2
+output=$(statements | postgres --single -j -D "$PGDATA" -c log_min_error_statement=panic "$POSTGRES_DB" 2>&1) || {
+  echo "$output" >&2
   exit 1
 }
-case "$said" in
+case "$output" in
   *ERROR:* | *FATAL:*)
-    echo "$said" >&2
+    echo "$output" >&2
     exit 1
     ;;
 esac

@@ -30,7 +30,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "postgresql.env" -}}
 - name: POSTGRES_DB
   value: {{ .Values.auth.database }}
-# The superuser, whom nobody is but who works in the container itself.
+# The superuser: the network reaches it by its password only, which no client is given.
 - name: POSTGRES_USER
   value: postgres
 - name: POSTGRES_PASSWORD_FILE
