@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling.errors import KindlingError
-from service.errors import ModelInvalidError
-from service.package import DESCRIPTOR_FILE, Descriptor, parse_descriptor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from service.package import Descriptor
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 SAMPLE_TAG = "kindling.sample"
@@ -124,6 +124,10 @@ class ModelRegistry:
         import requests
         from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        # Late, as cluster-up imports this module too.
+        from service.errors import ModelInvalidError
+        from service.package import DESCRIPTOR_FILE, parse_descriptor
 
         with tempfile.TemporaryDirectory() as folder:
             try:

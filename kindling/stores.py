@@ -33,7 +33,8 @@ _SESSION = "kindling-restore"
 # One transaction: what fails, or is cut off, leaves everything as it was. The schema is dropped
 # as a whole, because a newer one has tables that the dump does not know.
 _RESTORE = f"""
-{{ echo "BEGIN; SET LOCAL lock_timeout = '60s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
+{{ echo "BEGIN; SET LOCAL client_min_messages = warning;"
+  echo "SET LOCAL lock_timeout = '60s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
   pg_restore --no-owner --no-privileges --file=- \\
   && echo "COMMENT ON DATABASE \\"$POSTGRES_DB\\" IS 'restore $1'; COMMIT;" \\
   || echo "DO 'BEGIN RAISE EXCEPTION \\$\\$the dump cannot be read\\$\\$; END';"

@@ -233,6 +233,21 @@ def test_rollback_is_never_undone(
     assert client.aliases == {"champion": "1"}
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_rollback_succeeds_beside_a_pod_that_gets_no_requests(
+    client: Client,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    state: str,
+) -> None:
+    service.registry.promote("digits", "2")
+    pods_are(monkeypatch, [pod("a", "1"), silent("b", *STATES[state])])
+    assert models.main(["rollback", "digits"]) == 0
+    assert f"not counted: b ({STATES[state][0]})" in capsys.readouterr().out
+    assert client.aliases == {"champion": "1"}
+
+
 def test_refused_promotion_leaves_the_champion_that_somebody_else_set(
     client: Client,
     service: Service,
