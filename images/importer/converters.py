@@ -131,7 +131,12 @@ def _several(classes: list[Any], found: str, given: Any, outputs: Any, nodes: No
 
 def _regressor_shapes(operator: Any) -> None:
     model, given = operator.raw_operator, operator.inputs[0]
-    width = model.width if isinstance(model, NativeBooster) else forest_of(model).targets
+    if isinstance(model, trees.BAGGED):
+        width = model.n_outputs_
+    elif isinstance(model, (*trees.GRADIENT, *trees.HISTOGRAM)):
+        width = 1
+    else:
+        width = model.width if isinstance(model, NativeBooster) else forest_of(model).targets
     operator.outputs[0].type = matching(given)([given.get_first_dimension(), width])
 
 

@@ -12,6 +12,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import _safe_indexing
 
+from importer.trees import BAGGED, GRADIENT
+
+# Their trees are seen as one forest.
+_WHOLE = (*BAGGED, *GRADIENT)
 Transform = Callable[[Any], Any]
 
 
@@ -59,7 +63,7 @@ def _walk(step: Step, names: list[str], seen: set[int]) -> Iterator[Step]:
         for _, part in estimator.transformer_list:
             if isinstance(part, BaseEstimator):
                 yield from _walk(Step(part, step.given, step.exact, step.places), names, seen)
-    else:
+    elif not isinstance(estimator, _WHOLE):
         for part in _parts(estimator):
             yield from _walk(Step(part, step.given, step.exact, step.places), names, seen)
 
