@@ -8,7 +8,6 @@ import lightgbm as lgb
 import numpy as np
 import xgboost as xgb
 from skl2onnx import update_registered_converter
-from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import Int64TensorType
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.ensemble import IsolationForest
@@ -93,9 +92,6 @@ def register() -> None:
     register_text()
     register_linear(CLASSIFIER_OPTIONS)
     register_calibration(CLASSIFIER_OPTIONS)
-    # Its own parser asks for an option that it does not know.
-    zipmap = CLASSIFIER_OPTIONS["zipmap"]
-    get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = zipmap
 
 
 def _classifier(scope: Any, operator: Any, container: Any) -> None:

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from skl2onnx import update_registered_converter
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import RidgeClassifier, SGDClassifier
+from sklearn.svm import LinearSVC
 
+from importer.boosters import refused
 from importer.nodes import Nodes, classifier_shapes, labels, matching, number_of, tensor_of
 
 
 def register_linear(options: dict[str, Any]) -> None:
     """Teach skl2onnx."""
-    # Both doubled the log-odds of two classes, or took the best of clipped probabilities.
-    for kind in (LinearDiscriminantAnalysis, SGDClassifier):
+    # The log-odds of two classes were doubled, the best of clipped probabilities was taken, or
+    # there was single precision alone, which words do not come in.
+    for kind in (LinearDiscriminantAnalysis, SGDClassifier, LinearSVC, RidgeClassifier):
         update_registered_converter(
             kind, f"Exact{kind.__name__}", classifier_shapes, _classifier,
             options={**options, "raw_scores": [True, False]},
@@ -34,6 +37,11 @@ def decision(model: Any, given: str, kind: Any, nodes: Nodes) -> str:
 
 def _classifier(scope: Any, operator: Any, container: Any) -> None:
     nodes, model = Nodes(scope, container), operator.raw_operator
+    if np.ndim(model.classes_) != 1 or len(np.atleast_2d(model.coef_)) not in (
+        1,
+        len(model.classes_),
+    ):
+        raise refused("several labels for each row in a linear classifier")
     kind, number = matching(operator.inputs[0]), number_of(matching(operator.inputs[0]))
     label, probabilities = (one.full_name for one in operator.outputs)
     scores = decision(model, operator.inputs[0].full_name, kind, nodes)

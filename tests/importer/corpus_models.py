@@ -111,6 +111,11 @@ def counted(count: int, seed: int) -> pd.DataFrame:
     return rows.people(count, seed)[["children", "age"]].astype(float)
 
 
+def mixed(count: int, seed: int) -> pd.DataFrame:
+    """People, and what they write."""
+    return pd.concat([rows.people(count, seed), rows.texts(count, seed)], axis=1)
+
+
 def rising(table: pd.DataFrame) -> Any:
     """What depends on the category, in no order."""
     return table.age * ((table.children * 7) % 3) + table.children
@@ -354,6 +359,27 @@ def corpus() -> dict[str, Entry]:
                 ),
                 linear_model.SGDClassifier(loss="log_loss"),
             )
+        ),
+        "words, linear": _texts(make_pipeline(of_text(TfidfVectorizer()), svm.LinearSVC())),
+        "words of one letter": _texts(
+            make_pipeline(
+                of_text(CountVectorizer(token_pattern=r"(?u)\b\w+\b")),
+                linear_model.RidgeClassifier(),
+            )
+        ),
+        "words and numbers": Entry(
+            make_pipeline(
+                ColumnTransformer(
+                    [
+                        ("t", TfidfVectorizer(), "text"),
+                        ("n", preprocessing.StandardScaler(), ["age", "children"]),
+                        ("c", _ONE_HOT(handle_unknown="ignore"), ["city"]),
+                    ]
+                ),
+                xgb.XGBClassifier(n_estimators=10),
+            ),
+            mixed,
+            lambda table: (table.text.str.contains("red") & (table.age > 40)).astype(int),
         ),
         "counted words": _texts(
             make_pipeline(of_text(CountVectorizer(binary=True)), naive_bayes.MultinomialNB())
