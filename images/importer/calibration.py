@@ -47,10 +47,10 @@ def _calibrated(scope: Any, operator: Any, container: Any) -> None:
             continue
         if len(part.classes) == 2:
             scores = _column(scores, 1, nodes) if are_probabilities else scores
-            found = _one(part.calibrators[0], scores, number, nodes)
+            result = _one(part.calibrators[0], scores, number, nodes)
         else:
-            found = _each(part, scores, number, nodes)
-        tables.append(together(found, len(part.classes), number, nodes))
+            result = _each(part, scores, number, nodes)
+        tables.append(together(result, len(part.classes), number, nodes))
     total = nodes.add("Sum", *tables) if len(tables) > 1 else tables[0]
     mean = nodes.add("Div", total, nodes.constant(number(len(tables))))
     label, probabilities = (one.full_name for one in operator.outputs)
@@ -98,22 +98,22 @@ def _response(scope: Any, operator: Any, container: Any, estimator: Any) -> tupl
     return scores, not raw
 
 
-def _column(table: str, place: int, nodes: Nodes) -> str:
-    return nodes.add("Gather", table, nodes.constant(np.array([place])), axis=1)
+def _column(table: str, position: int, nodes: Nodes) -> str:
+    return nodes.add("Gather", table, nodes.constant(np.array([position])), axis=1)
 
 
 def _each(part: Any, scores: str, number: Any, nodes: Nodes) -> str:
     """Calibrated scores of each class by itself, zero of one that this part never saw."""
-    known = {one: place for place, one in enumerate(part.estimator.classes_)}
-    found = []
+    known = {one: position for position, one in enumerate(part.estimator.classes_)}
+    result = []
     for one in part.classes:
         if one in known:
             column = _column(scores, known[one], nodes)
-            found.append(_one(part.calibrators[known[one]], column, number, nodes))
+            result.append(_one(part.calibrators[known[one]], column, number, nodes))
         else:
             column = _column(scores, 0, nodes)
-            found.append(nodes.add("Mul", column, nodes.constant(number(0))))
-    return nodes.add("Concat", *found, axis=1)
+            result.append(nodes.add("Mul", column, nodes.constant(number(0))))
+    return nodes.add("Concat", *result, axis=1)
 
 
 def _one(calibrator: Any, scores: str, number: Any, nodes: Nodes) -> str:
@@ -132,11 +132,11 @@ def _isotonic(calibrator: Any, scores: str, number: Any, nodes: Nodes) -> str:
     ends = (nodes.constant(at[0]), nodes.constant(at[-1]))
     given = nodes.add("Clip", scores, *ends)
     below = nodes.add("Greater", given, nodes.constant(at[None, :]))
-    place = nodes.add(
+    position = nodes.add(
         "ReduceSum", nodes.add("Cast", below, to=7), nodes.constant(np.array([1])), keepdims=1
     )
     right = nodes.add(
-        "Clip", place, nodes.constant(np.int64(1)), nodes.constant(np.int64(len(at) - 1))
+        "Clip", position, nodes.constant(np.int64(1)), nodes.constant(np.int64(len(at) - 1))
     )
     left = nodes.add("Sub", right, nodes.constant(np.int64(1)))
     slopes = nodes.constant(np.append(np.diff(values) / np.diff(at), number(0)))

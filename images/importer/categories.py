@@ -11,26 +11,26 @@ from importer.walk import steps_of
 
 def categories_of(model: Any, names: list[str]) -> dict[int, list[Any]]:
     """Known categories by place of the column; columns that nothing encodes are not there."""
-    found: dict[int, list[Any]] = {}
+    result: dict[int, list[Any]] = {}
     for step in steps_of(model, names):
         known = getattr(step.estimator, "categories_", None)
-        if isinstance(known, list) and len(known) == len(step.places):
-            for place, categories in zip(step.places, known, strict=True):
-                found.setdefault(
-                    place, [one for one in categories if one == one and one is not None]
+        if isinstance(known, list) and len(known) == len(step.positions):
+            for position, categories in zip(step.positions, known, strict=True):
+                result.setdefault(
+                    position, [one for one in categories if one == one and one is not None]
                 )
-    return found
+    return result
 
 
 def words_of(model: Any, names: list[str]) -> dict[int, list[str]]:
     """Words of the vocabularies by place of the column of texts."""
-    found: dict[int, list[str]] = {}
+    result: dict[int, list[str]] = {}
     for step in steps_of(model, names):
-        if isinstance(step.estimator, CountVectorizer) and len(step.places) == 1:
+        if isinstance(step.estimator, CountVectorizer) and len(step.positions) == 1:
             known = getattr(step.estimator, "vocabulary_", {})
             words = sorted({word for term in known for word in str(term).split(" ")})
-            found.setdefault(step.places[0], words)
-    return found
+            result.setdefault(step.positions[0], words)
+    return result
 
 
 def takes_texts(model: Any) -> bool:

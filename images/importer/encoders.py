@@ -25,7 +25,7 @@ def register_encoders() -> None:
 
 def _one_hot_shapes(operator: Any) -> None:
     model = operator.raw_operator
-    width = sum(_groups(model, place).shape[1] for place in range(len(model.categories_)))
+    width = sum(_groups(model, position).shape[1] for position in range(len(model.categories_)))
     kind = Int64TensorType if np.issubdtype(model.dtype, np.integer) else FloatTensorType
     operator.outputs[0].type = kind([operator.inputs[0].get_first_dimension(), width])
 
@@ -33,22 +33,22 @@ def _one_hot_shapes(operator: Any) -> None:
 def _one_hot(scope: Any, operator: Any, container: Any) -> None:
     nodes, model = Nodes(scope, container), operator.raw_operator
     raises = model.handle_unknown == "error"
-    found = []
-    for place, (name, kind) in enumerate(columns(operator, nodes)):
-        groups = _groups(model, place)
+    result = []
+    for position, (name, kind) in enumerate(columns(operator, nodes)):
+        groups = _groups(model, position)
         if not groups.shape[1]:
             # Dropped whole; yet what is unknown must fail.
             groups = np.zeros((len(groups), 0))
-        known = _known(model.categories_[place])
+        known = _known(model.categories_[position])
         index = _index(
-            name, kind, known, _stand_in(model, place, "infrequent_if_exist", "warn"), nodes
+            name, kind, known, _stand_in(model, position, "infrequent_if_exist", "warn"), nodes
         )
         flags = _flags(index, len(groups), nodes, raises=raises)
         if not np.array_equal(groups, np.eye(len(groups))):
             flags = nodes.add("MatMul", flags, nodes.constant(groups.astype(np.float32)))
-        found.append(flags)
+        result.append(flags)
     kind = TensorProto.INT64 if np.issubdtype(model.dtype, np.integer) else TensorProto.FLOAT
-    together = nodes.add("Concat", *found, axis=1)
+    together = nodes.add("Concat", *result, axis=1)
     nodes.add("Cast", together, out=operator.outputs[0].full_name, to=kind)
 
 
@@ -61,11 +61,11 @@ def _ordinal_shapes(operator: Any) -> None:
 
 def _ordinal(scope: Any, operator: Any, container: Any) -> None:
     nodes, model = Nodes(scope, container), operator.raw_operator
-    found = []
-    for place, (name, kind) in enumerate(columns(operator, nodes)):
-        known = _known(model.categories_[place])
-        codes = _codes(model, place, known)
-        stand_in = _stand_in(model, place, "use_encoded_value")
+    result = []
+    for position, (name, kind) in enumerate(columns(operator, nodes)):
+        known = _known(model.categories_[position])
+        codes = _codes(model, position, known)
+        stand_in = _stand_in(model, position, "use_encoded_value")
         index = _index(name, kind, known, stand_in, nodes)
         if model.handle_unknown == "error":
             flags = _flags(index, len(known), nodes, raises=True)
@@ -73,43 +73,43 @@ def _ordinal(scope: Any, operator: Any, container: Any) -> None:
         else:
             # The last code is that of index -1.
             codes = [*codes, float(model.unknown_value)]
-        found.append(nodes.add("Gather", nodes.constant(np.array(codes, np.float32)), index))
+        result.append(nodes.add("Gather", nodes.constant(np.array(codes, np.float32)), index))
     kind = TensorProto.INT64 if np.issubdtype(model.dtype, np.integer) else TensorProto.FLOAT
-    together = nodes.add("Concat", *found, axis=1)
+    together = nodes.add("Concat", *result, axis=1)
     nodes.add("Cast", together, out=operator.outputs[0].full_name, to=kind)
 
 
-def _codes(model: Any, place: int, known: Sequence[Any]) -> list[float]:
-    grouped = _grouped(model, place)
+def _codes(model: Any, position: int, known: Sequence[Any]) -> list[float]:
+    grouped = _grouped(model, position)
     codes = [float(k if grouped is None else grouped[k]) for k in range(len(known))]
-    if place in model._missing_indices:
-        codes[model._missing_indices[place]] = float(model.encoded_missing_value)
+    if position in model._missing_indices:
+        codes[model._missing_indices[position]] = float(model.encoded_missing_value)
     return codes
 
 
-def _groups(model: Any, place: int) -> Any:
+def _groups(model: Any, position: int) -> Any:
     """Which column each known category of one input sets, ``(categories, columns)`` of 0 and 1."""
-    grouped, count = _grouped(model, place), len(model.categories_[place])
+    grouped, count = _grouped(model, position), len(model.categories_[position])
     table = np.eye(count) if grouped is None else np.eye(int(grouped.max()) + 1)[grouped]
     dropped = getattr(model, "_drop_idx_after_grouping", None)
-    if dropped is None or dropped[place] is None:
+    if dropped is None or dropped[position] is None:
         return table
-    return np.delete(table, int(dropped[place]), axis=1)
+    return np.delete(table, int(dropped[position]), axis=1)
 
 
-def _grouped(model: Any, place: int) -> Any:
+def _grouped(model: Any, position: int) -> Any:
     """What each category becomes where infrequent ones are one, or None."""
     if not getattr(model, "_infrequent_enabled", False):
         return None
-    return model._default_to_infrequent_mappings[place]
+    return model._default_to_infrequent_mappings[position]
 
 
-def _stand_in(model: Any, place: int, *ways: str) -> int:
+def _stand_in(model: Any, position: int, *ways: str) -> int:
     """The category that stands for unknown ones: an infrequent one, or -1 for none."""
-    grouped = _grouped(model, place)
+    grouped = _grouped(model, position)
     if grouped is None or model.handle_unknown not in ways or isinstance(model, OrdinalEncoder):
         return -1
-    infrequent = model._infrequent_indices[place]
+    infrequent = model._infrequent_indices[position]
     return -1 if infrequent is None else int(infrequent[0])
 
 
@@ -121,12 +121,12 @@ def _index(name: str, kind: Any, known: Sequence[Any], unknown: int, nodes: Node
     """The place of each value among ``known`` ones, ``(n, 1)``; ``unknown`` where there is none."""
     if isinstance(kind, StringTensorType):
         # Nothing is missing among strings here: None and NaN are kept by their places alone.
-        places = {one: place for place, one in enumerate(known) if isinstance(one, str)}
-        if not places:
+        positions = {one: position for position, one in enumerate(known) if isinstance(one, str)}
+        if not positions:
             raise _strange(known)
         return nodes.add(
-            "LabelEncoder", name, domain=_ONNX, keys_strings=list(places),
-            values_int64s=list(places.values()), default_int64=unknown,
+            "LabelEncoder", name, domain=_ONNX, keys_strings=list(positions),
+            values_int64s=list(positions.values()), default_int64=unknown,
         )  # fmt: skip
     if any(isinstance(one, str) for one in known):
         raise _strange(known)
@@ -140,7 +140,7 @@ def _index(name: str, kind: Any, known: Sequence[Any], unknown: int, nodes: Node
             "And", nodes.add("IsNaN", given), nodes.constant(np.isnan(numbers)[None, :])
         )
         flags = nodes.add("Or", flags, missing)
-    # One more column, so that the first of equal ones is found, or the last where there is none.
+    # Categories differ, so that the sum has one term at most: what is unknown adds none.
     whole = nodes.add("Cast", flags, to=TensorProto.INT64)
     weights = np.arange(len(numbers)) - unknown
     total = nodes.add("ReduceSum", nodes.add("Mul", whole, nodes.constant(weights[None, :])),

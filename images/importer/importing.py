@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,33 +14,17 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from importer import rows
-from importer.answers import Output, answer, as_estimator, outputs_of
-from importer.boundaries import boundary_rows
+from importer.answers import Output, answer, as_estimator
 from importer.columns import FLOATS, Column
 from importer.convert import Layout, convert, layouts
 from importer.errors import RefusedError
+from importer.evidence import Evidence, gather
 from importer.failures import explain, mismatch
-from importer.parity import TOLERANCE, Comparison, Parity, Spread, compare, open_graph, spreads
+from importer.parity import TOLERANCE, Parity, compare, open_graph
 from importer.rows import Rows, as_given
 from importer.source import Source, read
 
 _NAN_ROWS, _MOST_TRIED = 200, 100
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the model says of all rows that it is asked, and of single ones, None where it fails."""
-
-    rows: list[tuple[Rows, list[NDArray[Any]]]]
-    odd: list[tuple[Rows, list[NDArray[Any]] | None]]
-    spreads: list[Spread]
-    outputs: list[Output]
-
-    @property
-    def classes(self) -> list[Sequence[Any]]:
-        """Those of each table of probabilities."""
-        tables = sorted((one for one in self.outputs if one.source), key=lambda one: one.source)
-        return [one.classes or () for one in tables]
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ def package(source: Source, name: str) -> tuple[dict[str, Any], dict[str, bytes]
             f"a {type(source.model).__name__} has no predict",
             "log the whole pipeline, with the model that predicts as its last step",
         )
-    evidence = _evidence(source, model)
+    evidence = gather(source, model)
     proven = _prove(source, model, evidence)
     optional = _optional(source, model, proven, evidence)
     described = {
@@ -104,21 +89,6 @@ def package(source: Source, name: str) -> tuple[dict[str, Any], dict[str, bytes]
     return figures, files
 
 
-def _evidence(source: Source, model: Any) -> Evidence:
-    ordinary = rows.random_rows(source, model.predict)
-    said = answer(model, ordinary.table)
-    asked = [ordinary, rows.example(source), boundary_rows(source, model.predict, ordinary)]
-    answers = [(one, answer(model, one.table)) for one in asked if one is not None]
-    odd: list[tuple[Rows, list[NDArray[Any]] | None]] = []
-    for one in rows.odd_rows(source, ordinary):
-        try:
-            odd.append((one, answer(model, one.table)))
-        except Exception:
-            odd.append((one, None))
-    outputs = outputs_of(model, said, source.predict_fn)
-    return Evidence(answers, odd, spreads(said), outputs)
-
-
 def _prove(source: Source, model: Any, evidence: Evidence) -> Proven:
     """The first layout whose graph agrees on all rows that were tried. Raises RefusedError."""
     failed: list[Exception] = []
@@ -129,7 +99,9 @@ def _prove(source: Source, model: Any, evidence: Evidence) -> Proven:
             names = [one.name for one in graph.graph.input]
             content = graph.SerializeToString()
             found = Proven(layout, names, content, open_graph(content), Parity(0, 0.0, 0, 0))
-            parity = _parity(found, source, evidence)
+            parity = evidence.judge(
+                functools.partial(found.said, source=source, outputs=evidence.outputs)
+            )
         except Exception as error:
             failed.append(error)
             continue
@@ -140,45 +112,6 @@ def _prove(source: Source, model: Any, evidence: Evidence) -> Proven:
     if nearest is not None:
         raise mismatch(model, nearest, TOLERANCE)
     raise explain(failed)
-
-
-def _parity(found: Proven, source: Source, evidence: Evidence) -> Parity:
-    """How the graph fares. Raises RefusedError where it answers what the model refuses."""
-    total = Parity(0, 0.0, 0, 0)
-    for given, wanted in evidence.rows:
-        said = found.said(given, source, evidence.outputs)
-        total += _excused(compare(said, wanted, evidence.spreads, evidence.classes), said, wanted,
-                          given, evidence).parity  # fmt: skip
-    for given, one in evidence.odd:
-        if one is not None:
-            said = found.said(given, source, evidence.outputs)
-            total += compare(said, one, evidence.spreads, evidence.classes).parity
-            continue
-        try:
-            found.said(given, source, evidence.outputs)
-        except Exception:  # noqa: S112
-            continue
-        raise RefusedError(
-            "its ONNX graph answers a category that the model itself refuses",
-            "give the encoder a handle_unknown other than 'error'",
-        )
-    return total
-
-
-def _excused(
-    compared: Comparison, said: list[NDArray[Any]], wanted: list[NDArray[Any]], given: Rows,
-    evidence: Evidence,
-) -> Comparison:  # fmt: skip
-    """The comparison without rows that are answered as the row a last digit away."""
-    if given.partners is None or not compared.failed.any():
-        return compared
-    places = np.flatnonzero(compared.failed & (given.partners >= 0))
-    others = given.partners[places]
-    there = compare([one[places] for one in said], [one[others] for one in wanted],
-                    evidence.spreads, evidence.classes)  # fmt: skip
-    excused = places[~there.failed]
-    compared.shares[excused], compared.labels[excused] = 0.0, 0
-    return compared
 
 
 def _graph_name(proven: Proven, place: int, column: Column) -> dict[str, str]:

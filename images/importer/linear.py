@@ -57,23 +57,23 @@ def _classifier(scope: Any, operator: Any, container: Any) -> None:
     if getattr(model, "loss", "") == "modified_huber":
         bounds = (nodes.constant(number(-1)), nodes.constant(number(1)))
         above = nodes.add("Add", nodes.add("Clip", scores, *bounds), one)
-        found = nodes.add("Div", above, nodes.constant(number(2)))
+        result = nodes.add("Div", above, nodes.constant(number(2)))
     elif isinstance(model, LinearDiscriminantAnalysis) and len(model.classes_) > 2:
         nodes.add("Softmax", scores, out=probabilities, axis=1)
         return
     else:
-        found = nodes.add("Sigmoid", scores)
-    nodes.add("Identity", together(found, len(model.classes_), number, nodes), out=probabilities)
+        result = nodes.add("Sigmoid", scores)
+    nodes.add("Identity", together(result, len(model.classes_), number, nodes), out=probabilities)
 
 
-def together(found: str, classes: int, number: Any, nodes: Nodes) -> str:
+def together(result: str, classes: int, number: Any, nodes: Nodes) -> str:
     """Probabilities of all classes of those of each by itself, or of the second of two."""
     one = nodes.constant(number(1))
     if classes == 2:
-        return nodes.add("Concat", nodes.add("Sub", one, found), found, axis=1)
-    total = nodes.add("ReduceSum", found, nodes.constant(np.array([1])), keepdims=1)
+        return nodes.add("Concat", nodes.add("Sub", one, result), result, axis=1)
+    total = nodes.add("ReduceSum", result, nodes.constant(np.array([1])), keepdims=1)
     none = nodes.add("Equal", total, nodes.constant(number(0)))
     # Where none is probable, all are equally so.
     total = nodes.add("Where", none, one, total)
-    shares = nodes.add("Div", found, total)
+    shares = nodes.add("Div", result, total)
     return nodes.add("Where", none, nodes.constant(number(1 / classes)), shares)

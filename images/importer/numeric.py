@@ -39,19 +39,19 @@ def _scaler(scope: Any, operator: Any, container: Any) -> None:
         operator.raw_operator,
         matching(operator.inputs[0]),
     )
-    found = nodes.add(
+    result = nodes.add(
         "Cast", concatenate_variables(scope, operator.inputs, container), to=tensor_of(kind)
     )
     if isinstance(model, Binarizer):
-        found = nodes.add("Greater", found, nodes.constant(number_of(kind)(model.threshold)))
+        result = nodes.add("Greater", result, nodes.constant(number_of(kind)(model.threshold)))
     else:
         for step, numbers in _steps(model):
             if numbers is not None:
-                found = _applied(step, found, np.asarray(numbers), kind, model, nodes)
+                result = _applied(step, result, np.asarray(numbers), kind, model, nodes)
         if getattr(model, "clip", False):
             ends = [nodes.constant(number_of(kind)(end)) for end in model.feature_range]
-            found = nodes.add("Clip", found, *ends)
-    nodes.add("Cast", found, out=operator.outputs[0].full_name, to=tensor_of(kind))
+            result = nodes.add("Clip", result, *ends)
+    nodes.add("Cast", result, out=operator.outputs[0].full_name, to=tensor_of(kind))
 
 
 def _steps(model: Any) -> list[tuple[str, Any]]:
@@ -67,12 +67,12 @@ def _steps(model: Any) -> list[tuple[str, Any]]:
     return [("Mul", model.scale_), ("Add", model.min_)]
 
 
-def _applied(step: str, found: str, numbers: Any, kind: Any, model: Any, nodes: Nodes) -> str:
+def _applied(step: str, result: str, numbers: Any, kind: Any, model: Any, nodes: Nodes) -> str:
     number = number_of(kind)
     if number is np.float64 or isinstance(model, StandardScaler):
-        return nodes.add(step, found, nodes.constant(numbers.astype(number)))
+        return nodes.add(step, result, nodes.constant(numbers.astype(number)))
     # NumPy computes in double in between.
-    wide = nodes.add("Cast", found, to=TensorProto.DOUBLE)
+    wide = nodes.add("Cast", result, to=TensorProto.DOUBLE)
     wide = nodes.add(step, wide, nodes.constant(numbers.astype(np.float64)))
     return nodes.add("Cast", wide, to=TensorProto.FLOAT)
 
@@ -85,17 +85,17 @@ def _bin_shapes(operator: Any) -> None:
 
 
 def _bins(scope: Any, operator: Any, container: Any) -> None:
-    nodes, model, found = Nodes(scope, container), operator.raw_operator, []
-    for place, (name, _) in enumerate(columns(operator, nodes)):
+    nodes, model, result = Nodes(scope, container), operator.raw_operator, []
+    for position, (name, _) in enumerate(columns(operator, nodes)):
         # The edges are doubles, whatever is compared with them.
         given = nodes.add("Cast", name, to=TensorProto.DOUBLE)
-        edges = np.asarray(model.bin_edges_[place][1:-1], np.float64)
+        edges = np.asarray(model.bin_edges_[position][1:-1], np.float64)
         # One more edge, which no number reaches: there may be none.
         ends = nodes.constant(np.append(edges, np.inf)[None, :])
         passed = nodes.add("Cast", nodes.add("LessOrEqual", ends, given), to=TensorProto.INT64)
         bin_of = nodes.add("ReduceSum", passed, nodes.constant(np.array([1])), keepdims=1)
         if model.encode != "ordinal":
-            each = nodes.constant(np.arange(int(model.n_bins_[place]))[None, :])
+            each = nodes.constant(np.arange(int(model.n_bins_[position]))[None, :])
             bin_of = nodes.add("Equal", bin_of, each)
-        found.append(nodes.add("Cast", bin_of, to=tensor_of(matching(operator.inputs[0]))))
-    nodes.add("Concat", *found, out=operator.outputs[0].full_name, axis=1)
+        result.append(nodes.add("Cast", bin_of, to=tensor_of(matching(operator.inputs[0]))))
+    nodes.add("Concat", *result, out=operator.outputs[0].full_name, axis=1)

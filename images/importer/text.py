@@ -39,14 +39,14 @@ def _shapes(operator: Any) -> None:
 def _vectorizer(scope: Any, operator: Any, container: Any) -> None:
     nodes, model = Nodes(scope, container), operator.raw_operator
     _check(model)
-    found = nodes.add("Cast", _counts(model, operator, nodes), to=TensorProto.DOUBLE)
+    result = nodes.add("Cast", _counts(model, operator, nodes), to=TensorProto.DOUBLE)
     if model.binary:
-        found = nodes.add(
-            "Cast", nodes.add("Cast", found, to=TensorProto.BOOL), to=TensorProto.DOUBLE
+        result = nodes.add(
+            "Cast", nodes.add("Cast", result, to=TensorProto.BOOL), to=TensorProto.DOUBLE
         )
     if isinstance(model, TfidfVectorizer):
-        found = _weighted(model, found, nodes)
-    nodes.add("Identity", found, out=operator.outputs[0].full_name)
+        result = _weighted(model, result, nodes)
+    nodes.add("Identity", result, out=operator.outputs[0].full_name)
 
 
 def _check(model: Any) -> None:
@@ -84,21 +84,21 @@ def _counts(model: Any, operator: Any, nodes: Nodes) -> str:
             locale="C.UTF-8",
         )  # fmt: skip
         words = nodes.add("Reshape", small, shape)
-    terms = {tuple(term.split(" ")): place for term, place in model.vocabulary_.items()}
+    terms = {tuple(term.split(" ")): position for term, position in model.vocabulary_.items()}
     numbers = _numbered(model, terms)
-    places = nodes.add(
+    positions = nodes.add(
         "LabelEncoder", words, domain="ai.onnx.ml", keys_strings=list(numbers),
         values_int64s=list(numbers.values()), default_int64=_UNKNOWN,
     )  # fmt: skip
     if len(max(terms, key=len)) > 1 and _STOP in numbers.values():
-        places = _without_stop_words(places, nodes)
-    return _of_terms(terms, numbers, places, nodes)
+        positions = _without_stop_words(positions, nodes)
+    return _of_terms(terms, numbers, positions, nodes)
 
 
 def _numbered(model: Any, terms: dict[tuple[str, ...], int]) -> dict[str, int]:
     """A number for each word that counts: 0 for a stop word, which is as if it were not there."""
     words = sorted({word for term in terms for word in term})
-    numbers = {word: place for place, word in enumerate(words, start=1)}
+    numbers = {word: position for position, word in enumerate(words, start=1)}
     if model.lowercase:
         # A capital sigma at a word's end becomes another letter in Python than in the runtime.
         for word in words:
@@ -107,50 +107,50 @@ def _numbered(model: Any, terms: dict[tuple[str, ...], int]) -> dict[str, int]:
     return {**dict.fromkeys(model.get_stop_words() or (), _STOP), **numbers}
 
 
-def _without_stop_words(places: str, nodes: Nodes) -> str:
+def _without_stop_words(positions: str, nodes: Nodes) -> str:
     """Numbers of words with those of stop words behind all others, whose order stays."""
-    shape = nodes.add("Shape", places)
+    shape = nodes.add("Shape", positions)
     width = nodes.add("Slice", shape, *(nodes.constant(np.array([k])) for k in (1, 2)))
     start, step = nodes.constant(np.int64(0)), nodes.constant(np.int64(1))
     count = nodes.add("Squeeze", width)
     order = nodes.add("Range", start, count, step)
-    is_stop = nodes.add("Equal", places, nodes.constant(np.int64(_STOP)))
+    is_stop = nodes.add("Equal", positions, nodes.constant(np.int64(_STOP)))
     behind = nodes.add("Mul", nodes.add("Cast", is_stop, to=TensorProto.INT64), count)
     _, kept = nodes.smallest(nodes.add("Add", behind, order), width)
-    return nodes.add("GatherElements", places, kept, axis=1)
+    return nodes.add("GatherElements", positions, kept, axis=1)
 
 
 def _of_terms(
-    terms: dict[tuple[str, ...], int], numbers: dict[str, int], places: str, nodes: Nodes
+    terms: dict[tuple[str, ...], int], numbers: dict[str, int], positions: str, nodes: Nodes
 ) -> str:
     longest = max(map(len, terms))
     pool: list[int] = []
     starts, indexes = [], []
     for length in range(1, longest + 1):
         starts.append(len(pool))
-        for term, place in terms.items():
+        for term, position in terms.items():
             if len(term) == length:
                 pool += [numbers[word] for word in term]
-                indexes.append(place)
+                indexes.append(position)
     return nodes.add(
-        "TfIdfVectorizer", places, mode="TF", min_gram_length=min(map(len, terms)),
+        "TfIdfVectorizer", positions, mode="TF", min_gram_length=min(map(len, terms)),
         max_gram_length=longest, max_skip_count=0, ngram_counts=starts, ngram_indexes=indexes,
         pool_int64s=pool,
     )  # fmt: skip
 
 
-def _weighted(model: Any, found: str, nodes: Nodes) -> str:
+def _weighted(model: Any, result: str, nodes: Nodes) -> str:
     """Counts as TfidfTransformer weighs them."""
     if model.sublinear_tf:
-        none = nodes.add("Equal", found, nodes.constant(0.0))
-        least = nodes.add("Max", found, nodes.constant(1.0))
-        found = nodes.add("Add", nodes.add("Log", least), nodes.constant(1.0))
-        found = nodes.add("Where", none, nodes.constant(0.0), found)
+        none = nodes.add("Equal", result, nodes.constant(0.0))
+        least = nodes.add("Max", result, nodes.constant(1.0))
+        result = nodes.add("Add", nodes.add("Log", least), nodes.constant(1.0))
+        result = nodes.add("Where", none, nodes.constant(0.0), result)
     if model.use_idf:
-        found = nodes.add("Mul", found, nodes.constant(np.asarray(model.idf_, np.float64)))
+        result = nodes.add("Mul", result, nodes.constant(np.asarray(model.idf_, np.float64)))
     if model.norm:
         kind = {"l1": "ReduceL1", "l2": "ReduceL2"}[model.norm]
-        length = nodes.add(kind, found, nodes.constant(np.array([1])), keepdims=1)
+        length = nodes.add(kind, result, nodes.constant(np.array([1])), keepdims=1)
         empty = nodes.add("Equal", length, nodes.constant(0.0))
-        found = nodes.add("Div", found, nodes.add("Where", empty, nodes.constant(1.0), length))
-    return found
+        result = nodes.add("Div", result, nodes.add("Where", empty, nodes.constant(1.0), length))
+    return result

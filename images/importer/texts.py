@@ -20,10 +20,10 @@ def random_texts(
 ) -> list[str]:
     """``count`` texts: a quarter as in the example, others of ``words`` mixed with strange ones."""
     known = [*words, *(word for text in examples for word in text.split())] or ["one", "two"]
-    found = []
-    for place in range(count):
-        if examples and place % 4 == 0:
-            found.append(_one_of(random, examples))
+    result = []
+    for position in range(count):
+        if examples and position % 4 == 0:
+            result.append(_one_of(random, examples))
             continue
         parts: list[str] = []
         for _ in range(int(random.integers(0, 12))):
@@ -31,8 +31,8 @@ def random_texts(
             # Mostly spaces: between other letters a word is hardly ever whole.
             usual = random.random() < 0.7
             parts.append(" " if usual else _one_of(random, _BETWEEN))
-        found.append("".join(parts))
-    return found
+        result.append("".join(parts))
+    return result
 
 
 def _word(random: np.random.Generator, known: Sequence[str]) -> str:

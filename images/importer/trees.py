@@ -62,10 +62,12 @@ def of_bagged(model: Any) -> Forest:
 def of_isolation(model: Any) -> Forest:
     """The forest of an IsolationForest: its margin is the sum of path lengths."""
     forest = Forest(np.float64, [0.0], rounds=True)
-    for place, (one, features) in enumerate(
+    for position, (one, features) in enumerate(
         zip(model.estimators_, model.estimators_features_, strict=True)
     ):
-        lengths = model._decision_path_lengths[place] + model._average_path_length_per_tree[place]
+        lengths = (
+            model._decision_path_lengths[position] + model._average_path_length_per_tree[position]
+        )
         _add(forest, one.tree_, 0, (lengths - 1.0)[:, None], features)
     return forest
 
@@ -134,8 +136,8 @@ def _encoded(model: Any) -> tuple[list[int], dict[int, list[float]]]:
     chosen = np.flatnonzero(model.is_categorical_)
     encoder = model._preprocessor.named_transformers_["encoder"]
     known = {
-        place: [float(one) for one in categories]
-        for place, categories in enumerate(encoder.categories_)
+        position: [float(one) for one in categories]
+        for position, categories in enumerate(encoder.categories_)
     }
     # Its preprocessor moves what it encodes to the front.
     others = [column for column in range(count) if column not in set(chosen)]

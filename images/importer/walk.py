@@ -23,14 +23,14 @@ Transform = Callable[[Any], Any]
 class Step:
     """An estimator within a model; ``given`` makes its input of the model's.
 
-    ``exact`` where that only chooses columns. ``places`` are then those of the model's columns,
+    ``exact`` where that only chooses columns. ``positions`` are then those of the model's columns,
     empty where they are not known.
     """
 
     estimator: Any
     given: Transform
     exact: bool
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
 
 
 def steps_of(model: Any, names: list[str]) -> Iterator[Step]:
@@ -48,24 +48,24 @@ def _walk(step: Step, names: list[str], seen: set[int]) -> Iterator[Step]:
         for _, part in estimator.steps:
             if not isinstance(part, BaseEstimator):
                 continue
-            step = Step(part, step.given, step.exact, step.places)
+            step = Step(part, step.given, step.exact, step.positions)
             yield from _walk(step, names, seen)
             if hasattr(part, "transform"):
                 keeps = hasattr(part, "inverse_transform") or hasattr(part, "statistics_")
-                step = Step(part, _after(step.given, part), False, step.places if keeps else ())
+                step = Step(part, _after(step.given, part), False, step.positions if keeps else ())
     elif isinstance(estimator, ColumnTransformer):
         for _, part, chosen in estimator.transformers_:
             if isinstance(part, BaseEstimator):
-                places = _chosen(chosen, step.places, names)
-                inner = Step(part, _choose(step.given, chosen), step.exact, places)
+                positions = _chosen(chosen, step.positions, names)
+                inner = Step(part, _choose(step.given, chosen), step.exact, positions)
                 yield from _walk(inner, names, seen)
     elif isinstance(estimator, FeatureUnion):
         for _, part in estimator.transformer_list:
             if isinstance(part, BaseEstimator):
-                yield from _walk(Step(part, step.given, step.exact, step.places), names, seen)
+                yield from _walk(Step(part, step.given, step.exact, step.positions), names, seen)
     elif not isinstance(estimator, _WHOLE):
         for part in _parts(estimator):
-            yield from _walk(Step(part, step.given, step.exact, step.places), names, seen)
+            yield from _walk(Step(part, step.given, step.exact, step.positions), names, seen)
 
 
 def _parts(estimator: Any) -> Iterator[Any]:
@@ -92,21 +92,23 @@ def _choose(given: Transform, chosen: Any) -> Transform:
     return lambda table: _safe_indexing(given(table), chosen, axis=1)
 
 
-def _chosen(chosen: Any, places: tuple[int, ...], names: list[str]) -> tuple[int, ...]:
+def _chosen(chosen: Any, positions: tuple[int, ...], names: list[str]) -> tuple[int, ...]:
     """The places of columns chosen by name, number, slice or mask."""
     if isinstance(chosen, str):
-        return tuple(place for place in places if names[place] == chosen)
+        return tuple(position for position in positions if names[position] == chosen)
     if isinstance(chosen, slice) and not isinstance(chosen.start, str):
-        return places[chosen]
+        return positions[chosen]
     try:
         wanted = np.atleast_1d(np.asarray(chosen))
     except ValueError:
         return ()
     if wanted.dtype.kind in "OUT":
-        by_name = {names[place]: place for place in places}
+        by_name = {names[position]: position for position in positions}
         return tuple(by_name[str(one)] for one in wanted if str(one) in by_name)
     if wanted.dtype.kind == "b":
-        return tuple(place for place, take in zip(places, wanted, strict=False) if take)
+        return tuple(position for position, take in zip(positions, wanted, strict=False) if take)
     if wanted.dtype.kind in "iu":
-        return tuple(places[int(one)] for one in wanted if -len(places) <= one < len(places))
+        return tuple(
+            positions[int(one)] for one in wanted if -len(positions) <= one < len(positions)
+        )
     return ()

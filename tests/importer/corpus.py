@@ -52,11 +52,11 @@ def _imported(entry: Entry) -> dict[str, Any]:
         Column(name, _TYPES.get(str(column.dtype), "string")) for name, column in training.items()
     )
     source = Source(model, "sklearn", "scikit-learn", columns, "", training.head(20))
-    said = {"classes": sorted({type(one).__name__ for one in _estimators(model)})}
+    response = {"classes": sorted({type(one).__name__ for one in _estimators(model)})}
     try:
         figures, files = importing.package(source, "mine")
     except RefusedError as error:
-        return {**said, "refused": error.reason}
+        return {**response, "refused": error.reason}
     rows = [entry.data(corpus_rows.ROWS, 2), corpus_rows.boundary(training)]
     session = ort.InferenceSession(files["model.onnx"], providers=["CPUExecutionProvider"])
     described = json.loads(files["model.json"])["tabular"]
@@ -64,20 +64,20 @@ def _imported(entry: Entry) -> dict[str, Any]:
     # The service refuses a request without a number that may not be missing.
     needed = {one["name"]: 0 for one in described["inputs"] if not one["optional"]}
     wrong = [_wrong(model, session, described, one.fillna(needed), owners) for one in rows]
-    return {**said, "precision": figures["precision"], "wrong": wrong}
+    return {**response, "precision": figures["precision"], "wrong": wrong}
 
 
 def _estimators(model: Any) -> list[Any]:
     """A model and all that it is made of."""
-    found, waiting = [], [model]
+    result, waiting = [], [model]
     while waiting:
         one = waiting.pop()
         if isinstance(one, BaseEstimator):
-            found.append(one)
+            result.append(one)
             waiting += list(one.get_params(deep=False).values())
         elif isinstance(one, (list, tuple)):
             waiting += list(one)
-    return found
+    return result
 
 
 def _wrong(
@@ -120,13 +120,13 @@ def _ask(session: Any, described: Any, table: pd.DataFrame) -> list[Any]:
     return list(session.run(None, feed))
 
 
-def _differing(model: Any, found: list[Any], described: Any, table: pd.DataFrame) -> int:
+def _differing(model: Any, result: list[Any], described: Any, table: pd.DataFrame) -> int:
     wanted = [np.asarray(model.predict(table))]
-    if len(found) > 1:
+    if len(result) > 1:
         tables = model.predict_proba(table)
         wanted += [np.asarray(one) for one in (tables if isinstance(tables, list) else [tables])]
     bad = np.zeros(len(table), bool)
-    for place, (got, want) in enumerate(zip(found, wanted, strict=True)):
+    for position, (got, want) in enumerate(zip(result, wanted, strict=True)):
         want = want.reshape(got.shape)
         if want.dtype.kind == "f":
             size = np.maximum(np.std(want, axis=0), np.abs(want - np.median(want, axis=0)))
@@ -134,7 +134,7 @@ def _differing(model: Any, found: list[Any], described: Any, table: pd.DataFrame
             bad |= (np.abs(got - want) > TOLERANCE * size + 1e-6 * np.abs(want)).any(axis=1)
             continue
         differ = got.astype(str) != want.astype(str)
-        for column, proba in enumerate(wanted[1:] if place == 0 else []):
+        for column, proba in enumerate(wanted[1:] if position == 0 else []):
             best = np.sort(proba, axis=1)
             classes = described["outputs"][column + 1]["classes"]
             own = np.array(classes).astype(str)[proba.argmax(axis=1)]

@@ -28,9 +28,9 @@ imported. `tests/importer/corpus_models.py` has the models.
 _MEASURED = re.compile(r" of [\d]+ rows|[\d]+ labels differ|by up to [\d.e+-]+ ")
 
 
-def table(found: Sequence[dict[str, Any]]) -> str:
+def table(result: Sequence[dict[str, Any]]) -> str:
     """The page, without what a processor's last digits change."""
-    lines = [f"| {one['name']} | {', '.join(one['classes'])} | {_outcome(one)} |" for one in found]
+    lines = [f"| {one['name']} | {', '.join(one['classes'])} | {_outcome(one)} |" for one in result]
     return _HEAD + "\n".join(lines) + "\n"
 
 
