@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.dont_write_bytecode = True
 
-from kindling import environments, paths  # noqa: E402
+from kindling import environments, exit_codes, paths  # noqa: E402
 from kindling.errors import KindlingError  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
@@ -167,8 +168,12 @@ def _module(session: nox.Session, lock: str, *words: str, patience_seconds: int 
     except KindlingError as error:
         session.error(error.for_people())
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
-    # An interrupted run ends what it started before it ends itself.
-    session.run(
-        python, "-m", *words, env={**environments.variables(), "PATH": path}, external=True,
-        interrupt_timeout=patience_seconds, terminate_timeout=30,
-    )  # fmt: skip
+    try:
+        # An interrupted run ends what it started before it ends itself.
+        session.run(
+            python, "-m", *words, env={**environments.variables(), "PATH": path}, external=True,
+            interrupt_timeout=patience_seconds, terminate_timeout=30,
+        )  # fmt: skip
+    except CommandFailed as failure:
+        exit_codes.record(str(failure))
+        raise

@@ -91,17 +91,19 @@ def kind_cluster(params: Params, *, check: bool) -> Result:
 
 
 def generated_secret(params: Params, *, check: bool) -> Result:
-    """Secrets have a value for each key."""
+    """Secrets have a value for each key, and what uses them runs with these."""
     kubectl = Kubectl.of(params)
     wanted = [
         cluster_secrets.Wanted(one["name"], one["namespace"], tuple(one["keys"]))
         for one in params["secrets"]
     ]
     lacking = cluster_secrets.missing(kubectl, wanted)
+    restarted: list[str] = []
     if not check:
         cluster_secrets.generate(kubectl, lacking)
+        restarted = cluster_secrets.restart_users(kubectl, lacking)
     generated = [f"{o.namespace}/{o.name} {key}" for o, keys in lacking.items() for key in keys]
-    return {"changed": bool(lacking), "generated": generated}
+    return {"changed": bool(lacking), "generated": generated, "restarted": restarted}
 
 
 def helm_release(params: Params, *, check: bool, diff: bool = False) -> Result:

@@ -1,17 +1,20 @@
 """``alerts``: what pends and fires now, and which notifications arrived lately.
 
-``--json`` prints one object: ``alerts`` as Prometheus' API gives them, ``notifications`` as the
-receiver in the cluster kept them.
+``--json`` prints one object: ``alerts`` as Prometheus' API gives them, with ``firingSince`` (null
+while one pends), and ``notifications`` as the receiver in the cluster kept them.
+
+Exit code 0; with ``--exit-code`` 3 where anything but the watchdog fires.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.text import Text
@@ -32,7 +35,21 @@ WATCHDOG = "Watchdog"
 
 def ask_prometheus(port: int) -> list[dict[str, Any]]:
     """The alerts that pend or fire. Raises KindlingError where Prometheus does not answer."""
-    return Prometheus(f"http://127.0.0.1:{port}", seconds=5).alerts()
+    groups = Prometheus(f"http://127.0.0.1:{port}", seconds=5).get("rules", type="alert")["groups"]
+    return [
+        {**alert, "firingSince": _firing_since(alert, rule["duration"], group["interval"])}
+        for group in groups
+        for rule in group["rules"]
+        for alert in rule["alerts"]
+    ]
+
+
+def _firing_since(alert: Mapping[str, Any], duration: float, interval: float) -> str | None:
+    """When it began to fire: at the first evaluation after it was active for ``duration``."""
+    if alert["state"] != "firing":
+        return None
+    pending = math.ceil(duration / interval) * interval
+    return (datetime.fromisoformat(alert["activeAt"]) + timedelta(seconds=pending)).isoformat()
 
 
 def ask_receiver(kubectl: Kubectl, **query: str) -> list[dict[str, Any]] | None:
@@ -54,7 +71,7 @@ def main(
     prometheus: Callable[[int], list[dict[str, Any]]] = ask_prometheus,
     receiver: Callable[[Kubectl], list[dict[str, Any]] | None] = ask_receiver,
 ) -> int:
-    """Print them. Returns 0 when nothing but the watchdog fires, 3 when something does, else 1."""
+    """Print them. Returns 0, 1 with a message on standard error, or 3 (see ``--exit-code``)."""
     parser = argparse.ArgumentParser(
         prog="nox -s alerts --",
         description=(__doc__ or "").partition("\n")[0],
@@ -62,6 +79,10 @@ def main(
     )
     settings.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--exit-code", action="store_true",
+        help=f"exit with 3 where anything but {WATCHDOG} fires",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     try:
         known = cluster.known(settings.load(options.inventory, options.set).cluster_name)
@@ -77,7 +98,7 @@ def main(
     else:
         _show(alerts, notifications)
     wrong = [one for one in alerts if one["state"] == "firing" and _name(one) != WATCHDOG]
-    return 3 if wrong else 0
+    return 3 if wrong and options.exit_code else 0
 
 
 def _show(
@@ -89,12 +110,15 @@ def _show(
         [
             Text(one["state"], style=_STYLES.get(one["state"], "")), _name(one),
             one["labels"].get("severity", ""), _time(one["activeAt"]),
+            _time(one["firingSince"]) if one["firingSince"] else "-",
             one["annotations"].get("summary", ""),
         ]
         for one in shown
     ]  # fmt: skip
     if rows:
-        out.print(table(("state", "alert", "severity", "since", "summary"), rows))
+        out.print(
+            table(("state", "alert", "severity", "active since", "firing since", "summary"), rows)
+        )
     if not any(_name(one) == WATCHDOG for one in alerts):
         out.print(f"\n{WATCHDOG} does not fire: rules are not evaluated, or not yet", markup=False)
     elif len(alerts) == 1:

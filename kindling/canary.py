@@ -10,22 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kindling import cluster, cluster_setup, settings
+from kindling import cluster, model_inputs, rollout, settings
 from kindling.canary_judge import Counts, Judged, Margins, Verdict, judge
 from kindling.errors import KindlingError
-from kindling.kubectl import Kubectl
-from kindling.model_registry import CHALLENGER, CHAMPION, Canary, ModelRegistry, connect
-from kindling.models import follow_or_undo
-from kindling.pods import serving_pods
+from kindling.model_registry import CHALLENGER, CHAMPION, Canary, ModelRegistry
+from kindling.pods import ServingPod
 from kindling.prometheus import Prometheus
-from kindling.registry_access import access
+from kindling.serving import Service, follow_or_undo
 from kindling.table import console, table
 
 # The pods give it up when nobody has renewed it for so long.
 _LEASE_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
-_START_SECONDS = 120.0
 _FAILED = "500|504"
+_REFUSED = "400|404|413|422"
 _INTERRUPTED = 130
 
 
@@ -45,8 +43,11 @@ class Comparison:
     def _of(self, version: str, seconds: float) -> Counts:
         labels, window = f'model="{self.name}",version="{version}"', f"[{math.ceil(seconds)}s]"
         requests = f"llm_requests_total{{{labels}%s}}{window}"
-        # A refusal is the fault of the request, whichever version it came to.
-        counted, failed = (requests % f',status=~"{one}"' for one in (f"200|{_FAILED}", _FAILED))
+        # Not what says nothing of the version: a client that hung up, a service that is full.
+        counted, failed, refused = (
+            requests % f',status=~"{one}"'
+            for one in (f"200|{_FAILED}|{_REFUSED}", _FAILED, _REFUSED)
+        )
         bucket = f"llm_request_latency_seconds_bucket{{{labels}}}{window}"
         buckets = f"sum by (le) (increase({bucket}))"
         ask = self.prometheus.value
@@ -55,6 +56,7 @@ class Comparison:
             errors=ask(f"sum(increase({failed}))") or 0.0,
             p95=ask(f"histogram_quantile(0.95, {buckets})") or math.nan,
             within={float(le): n for le, n in self.prometheus.values(buckets, "le").items()},
+            refusals=ask(f"sum(increase({refused}))") or 0.0,
         )
 
 
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error.for_people()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: the canary is ended, the champion is the same", file=sys.stderr)
+        print("interrupted; nox -s models tells which version is champion", file=sys.stderr)
         return _INTERRUPTED
 
 
@@ -78,22 +80,29 @@ def _run(options: argparse.Namespace) -> int:
         raise KindlingError(
             "the cluster has no Prometheus to compare by", next_step="nox -s cluster-up"
         )
-    access(cluster_name).export()
-    registry, kubectl = connect(), cluster_setup.kubectl(known)
-    name = options.name
+    service = Service.connect(options)
+    registry, name = service.registry, options.name
     version = options.version or registry.aliases(name).get(CHALLENGER)
     if not version:
         raise KindlingError(
             f"{name} has no {CHALLENGER}, and no version is named",
             next_step=f"nox -s canary -- {name} VERSION",
         )
-    champion = registry.check_canary(name, version)
+    share = options.share / 100
+    with service.changing("canary"):
+        champion = registry.check_canary(name, version)
+        note = ""
+        if not options.allow_input_changes:
+            note = model_inputs.check(registry, name, champion, version)
+        registry.set_canary(name, _lease(version, share))
     url = f"http://127.0.0.1:{known['ports']['prometheus']}"
     comparison = Comparison(name, champion, version, Prometheus(url))
     margins = Margins(options.requests, options.errors / 100, options.latency)
     out = console()
-    with looked_after(registry, name, version, options.share / 100) as renew:
-        how = wait_until_served(kubectl, name, version, renew)
+    if note:
+        out.print(f"{name}: {note}")
+    with looked_after(registry, name, version, share) as renew:
+        how = wait_until_served(service.pods, name, version, renew)
         out.print(f"{name}: version {version} gets {options.share:g} % of the requests; {how}")
         judged = compare(comparison, margins, options.seconds, renew, out.print)
     out.print()
@@ -106,9 +115,15 @@ def _run(options: argparse.Namespace) -> int:
             if judged.verdict is Verdict.WORSE
             else f"nox -s canary -- {name} {version} --seconds {options.seconds * 2:g}",
         )
-    how = follow_or_undo(kubectl, registry, registry.promote(name, version))
+    with service.changing("canary"):
+        move = registry.promote(name, version, instead_of=champion)
+    how = follow_or_undo(service, move)
     out.print(f"{name}: version {version} is champion (was {champion}); {how}")
     return 0
+
+
+def _lease(version: str, share: float) -> Canary:
+    return Canary(version, share, time.time() + _LEASE_SECONDS)
 
 
 @contextmanager
@@ -118,7 +133,7 @@ def looked_after(
     """Ask for the canary, and no more afterwards; what it yields is to be called now and then."""
 
     def renew() -> None:
-        registry.set_canary(name, Canary(version, share, time.time() + _LEASE_SECONDS))
+        registry.set_canary(name, _lease(version, share))
 
     renew()
     try:
@@ -128,40 +143,29 @@ def looked_after(
 
 
 def wait_until_served(
-    kubectl: Kubectl,
+    look: Callable[[], Sequence[ServingPod]],
     name: str,
     version: str,
     renew: Callable[[], None],
     *,
-    seconds: float = _START_SECONDS,
-    pause: float = 1.0,
+    timeout_seconds: float | None = None,
+    pause_seconds: float = 1.0,
 ) -> str:
     """Wait until every pod has the canary; returns how many these are, in words.
 
-    Raises KindlingError when a pod refuses it, or at the bound.
+    Raises KindlingError when a pod refuses it, when none serves the model, and at the timeout.
     """
-    deadline = time.monotonic() + seconds
-    while True:
-        pods = serving_pods(kubectl)
-        states = {pod.name: pod.model(name).get("canary") or {} for pod in pods}
-        for pod, state in states.items():
-            refused = state.get("refused") or {}
-            if refused.get("version") == version:
-                raise KindlingError(
-                    f"pod {pod} refuses version {version}: {refused['reason']}",
-                    next_step="nox -s models",
-                )
-        behind = [pod for pod, state in states.items() if state.get("version") != version]
-        if pods and not behind:
-            return f"{len(pods)} pods have it" if len(pods) != 1 else "1 pod has it"
-        if time.monotonic() > deadline:
-            late = ", ".join(behind) or "any pod"
-            raise KindlingError(
-                f"after {seconds:g} s version {version} is not served by {late}",
-                next_step="nox -s models, nox -s status",
-            )
-        time.sleep(pause)
-        renew()
+    try:
+        return rollout.wait(
+            look, version, lambda pod: pod.model(name).get("canary") or {}, between=renew,
+            is_configured=lambda pod: bool(pod.model(name)),
+            timeout_seconds=timeout_seconds, pause_seconds=pause_seconds,
+        )  # fmt: skip
+    except rollout.NotConfiguredError:
+        raise KindlingError(
+            f"no pod serves {name}, so that none can compare a canary with it",
+            next_step="nox -s models",
+        ) from None
 
 
 def compare(
@@ -186,8 +190,9 @@ def compare(
             return judged
         say(
             f"{passed:4.0f} s  canary {canary.requests:.0f} requests,"
-            f" {canary.error_share:.1%} failed; champion {champion.requests:.0f},"
-            f" {champion.error_share:.1%}"
+            f" {canary.error_share:.1%} failed, {canary.refusal_share:.1%} refused;"
+            f" champion {champion.requests:.0f}, {champion.error_share:.1%},"
+            f" {champion.refusal_share:.1%}"
         )
 
 
@@ -198,6 +203,7 @@ def _shown(comparison: Comparison, champion: Counts, canary: Counts) -> object:
             version,
             f"{counts.requests:.0f}",
             f"{counts.error_share:.1%}",
+            f"{counts.refusal_share:.1%}",
             "-" if math.isnan(counts.p95) else f"{counts.p95 * 1000:.0f} ms",
         )
         for role, version, counts in (
@@ -205,7 +211,7 @@ def _shown(comparison: Comparison, champion: Counts, canary: Counts) -> object:
             ("canary", comparison.canary, canary),
         )
     ]
-    return table(("", "version", "requests", "failed", "p95"), rows)
+    return table(("", "version", "requests", "failed", "refused", "p95"), rows)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -228,11 +234,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--errors", type=_between(0, 100), default=2.0,
-        help="percentage points that more of its requests may fail than of the champion's (2)",
+        help="percentage points that more of its requests may fail, or be refused, than of the"
+             " champion's (2)",
     )  # fmt: skip
     parser.add_argument(
         "--latency", type=_between(1, 1000), default=1.5,
         help="how many times the champion's p95 its own may be (1.5)",
+    )  # fmt: skip
+    parser.add_argument(
+        model_inputs.OPTION, action="store_true",
+        help="also if it takes other inputs than the champion",
     )  # fmt: skip
     options = parser.parse_args(argv)
     if options.requests < 1:

@@ -24,27 +24,34 @@ class Verdict(Enum):
 class Counts:
     """What one version answered since the canary began; ``p95`` in seconds, NaN for none.
 
-    ``within`` has how many requests took at most so many seconds, as the histogram's buckets do.
+    ``refusals`` are requests that the version does not take, as it has other columns. ``within``
+    has how many requests took at most so many seconds, as the histogram's buckets do.
     """
 
     requests: float = 0.0
     errors: float = 0.0
     p95: float = math.nan
     within: Mapping[float, float] = field(default_factory=dict)
+    refusals: float = 0.0
 
     @property
     def error_share(self) -> float:
         """Errors of all requests, 0 to 1."""
         return self.errors / self.requests if self.requests else 0.0
 
+    @property
+    def refusal_share(self) -> float:
+        """Refusals of all requests, 0 to 1."""
+        return self.refusals / self.requests if self.requests else 0.0
+
 
 @dataclass(frozen=True)
 class Margins:
     """How much worse a canary may be.
 
-    ``errors`` is added to the champion's share of errors. Its p95 may be ``latency`` times the
-    champion's. Neither is judged before ``requests`` requests to the canary, and it is not worse
-    for what chance may have done.
+    ``errors`` is added to the champion's share of errors, and to its share of refusals. Its p95 may
+    be ``latency`` times the champion's. None is judged before ``requests`` requests to the canary,
+    and it is not worse for what chance may have done.
     """
 
     requests: int
@@ -65,17 +72,19 @@ def judge(champion: Counts, canary: Counts, margins: Margins, *, is_over: bool) 
     if canary.requests < margins.requests:
         reason = f"it had {canary.requests:.0f} requests, fewer than the {margins.requests} wanted"
         return Judged(Verdict.UNKNOWN if is_over else Verdict.GO_ON, reason)
-    allowed = champion.error_share + margins.errors
-    if canary.error_share > allowed:
-        reason = (
-            f"{canary.error_share:.1%} of its requests failed, more than"
-            f" {allowed:.1%} (champion {champion.error_share:.1%})"
-        )
-        failed, others = (canary.errors, canary.requests), (champion.errors, champion.requests)
-        if not champion.requests or _is_sure(failed, others):
+    unsure = ""
+    for what, hits, other_hits in (
+        ("failed", canary.errors, champion.errors),
+        ("were refused", canary.refusals, champion.refusals),
+    ):
+        some, others = (hits, canary.requests), (other_hits, champion.requests)
+        if not (reason := _beyond_margin(what, some, others, margins)):
+            continue
+        if not champion.requests or _is_sure(some, others):
             return Judged(Verdict.WORSE, reason)
-        reason += ", too few of them to be sure"
-        return Judged(Verdict.UNKNOWN if is_over else Verdict.GO_ON, reason)
+        unsure = unsure or f"{reason}, too few of them to be sure"
+    if unsure:
+        return Judged(Verdict.UNKNOWN if is_over else Verdict.GO_ON, unsure)
     # A champion with few requests says little of what its latency is.
     if champion.requests >= margins.requests and _is_slower(canary, champion, margins.latency):
         return Judged(
@@ -83,8 +92,22 @@ def judge(champion: Counts, canary: Counts, margins: Margins, *, is_over: bool) 
             f"its p95 is {canary.p95 * 1000:.0f} ms, more than {margins.latency:g} times the"
             f" champion's {champion.p95 * 1000:.0f} ms",
         )
-    reason = f"{canary.error_share:.1%} of its {canary.requests:.0f} requests failed"
+    reason = (
+        f"{canary.error_share:.1%} of its {canary.requests:.0f} requests failed,"
+        f" {canary.refusal_share:.1%} were refused"
+    )
     return Judged(Verdict.PASSED if is_over else Verdict.GO_ON, reason)
+
+
+def _beyond_margin(
+    what: str, some: tuple[float, float], others: tuple[float, float], margins: Margins
+) -> str:
+    """Why the first share is beyond the margin over the second one; empty where it is not."""
+    share, other = (hits / tries if tries else 0.0 for hits, tries in (some, others))
+    allowed = other + margins.errors
+    if share <= allowed:
+        return ""
+    return f"{share:.1%} of its requests {what}, more than {allowed:.1%} (champion {other:.1%})"
 
 
 def _is_slower(canary: Counts, champion: Counts, times: float) -> bool:

@@ -7,11 +7,13 @@ import secrets
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kindling.errors import KindlingError
 from kindling.kubectl import Kubectl
 
 _LENGTH = 32
+_KINDS = ("deployments", "statefulsets", "daemonsets")
 _THERE = "(AlreadyExists)"
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -63,6 +65,45 @@ def generate(kubectl: Kubectl, lacking: Mapping[Wanted, Sequence[str]]) -> None:
                 "--patch-file=/dev/stdin",
                 stdin=json.dumps({"stringData": values}),
             )  # fmt: skip
+
+
+def restart_users(kubectl: Kubectl, lacking: Mapping[Wanted, Sequence[str]]) -> list[str]:
+    """Restart what runs with an earlier value of a generated key, as ``NAMESPACE/NAME``.
+
+    A Secret that was deleted gets other values, which a container is given at its start: a server
+    that keeps passwords, as a database does, takes the new ones then.
+    """
+    restarted = []
+    for kind in _KINDS if lacking else ():
+        for item in kubectl.api().items(f"/apis/apps/v1/{kind}"):
+            namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
+            spec = item["spec"]["template"]["spec"]
+            if any(
+                one.namespace == namespace and _uses(spec, one.name, keys)
+                for one, keys in lacking.items()
+            ):
+                kubectl.check("rollout", "restart", f"{kind}/{name}", f"--namespace={namespace}")
+                restarted.append(f"{namespace}/{name}")
+    return restarted
+
+
+def _uses(spec: Mapping[str, Any], secret: str, keys: Sequence[str]) -> bool:
+    """Whether a pod's containers or volumes name one of ``keys`` of ``secret``, or all of it."""
+    references = [
+        (source.get("secretKeyRef", {}).get("name"), source.get("secretKeyRef", {}).get("key"))
+        for container in [*spec.get("initContainers", []), *spec["containers"]]
+        for source in (variable.get("valueFrom", {}) for variable in container.get("env", []))
+    ]
+    references += [
+        (source.get("secretRef", {}).get("name"), None)
+        for container in [*spec.get("initContainers", []), *spec["containers"]]
+        for source in container.get("envFrom", [])
+    ]
+    for volume in spec.get("volumes", []):
+        mounted = volume.get("secret", {})
+        items = mounted.get("items") or [{"key": None}]
+        references += [(mounted.get("secretName"), item["key"]) for item in items]
+    return any(name == secret and key in (None, *keys) for name, key in references)
 
 
 def _namespace(kubectl: Kubectl, name: str) -> None:

@@ -21,7 +21,7 @@ _Words = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Figures(BaseModel):
-    """What was read, and how well its graph agrees with it on random rows and on its example."""
+    """What was read, and how well its graph agrees with it on all rows that both were asked."""
 
     model_config = _STRICT
 
@@ -31,6 +31,7 @@ class Figures(BaseModel):
     precision: Literal["double", "float"]
     rows: int = Field(ge=ROWS, le=ROWS)
     example_rows: int = Field(ge=0, le=2**31)
+    boundary_rows: int = Field(ge=0, le=2**31)
     largest_difference: float = Field(ge=0, le=TOLERANCE)
     disagreements: Literal[0]
     ties: int = Field(ge=0, le=2**31)

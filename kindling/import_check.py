@@ -25,7 +25,7 @@ from service.loader import read_descriptor
 from service.onnx import first_line, open_session
 from service.package import GRAPH_FILE, read_file
 from service.package_tabular import TabularPart
-from service.tabular import FLOATS, OUTPUTS
+from service.tabular import FLOATS, OUTPUTS, UNKNOWN_CATEGORY
 
 CPU_SECONDS, WALL_SECONDS, MEMORY_MB = 60, 120, 2048
 _NUMPY = {
@@ -110,9 +110,9 @@ def _run(session: ort.InferenceSession, part: TabularPart) -> None:
             feed[one.name][:] = ""
     try:
         found = session.run(None, feed)
-    except Exception:
-        if any(column.type == "string" for column in part.inputs):
-            # An encoder may know no empty string, and its owner have wanted it to fail.
+    except Exception as error:
+        if any(column.type == "string" for column in part.inputs) or UNKNOWN_CATEGORY in str(error):
+            # An encoder may know no empty string or no zero, and its owner have wanted it to fail.
             return
         raise
     for output, array in zip(part.outputs, found, strict=True):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from kindling import cluster, engine, import_source, lock, paths, settings
 from kindling.errors import KindlingError
 from kindling.import_answer import Answer
-from kindling.registry_access import RegistryAccess, access
+from kindling.registry_access import RegistryAccess, access, check_experiments
 from kindling.supply.containers import Engine
 from kindling.supply.modes import Supplier
 from kindling.supply.versions import load
@@ -36,6 +36,10 @@ _TICK_SECONDS = 0.2
 # A model's runs are in an experiment of its name, and what is old in this one is deleted.
 _OF_TRACES = TRACE_EXPERIMENT
 _MOST_SHOWN = 20
+_MISSING = (
+    "XGBoost's file does not hold the estimator's `missing`: if that was not NaN, log the model"
+    " with mlflow.sklearn"
+)
 _T = TypeVar("_T")
 
 
@@ -50,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import_source.is_in_mlflow(options.uri)
         known = _cluster(options)
         registry = access(known["name"])
+        check_experiments(registry, [options.name])
         with lock.hold("import-model"):
             _run(options, known, registry)
     except KindlingError as error:
@@ -177,15 +182,19 @@ def _step(view: View, title: str, work: Callable[[], _T]) -> _T:
 def _summarize(options: argparse.Namespace, answer: Answer, version: str, new: bool) -> None:
     figures = answer.figures
     described = parse_descriptor(answer.files[DESCRIPTOR_FILE], options.name)
-    example = f" and {figures.example_rows} of its example" if figures.example_rows else ""
+    example = f", {figures.example_rows} of its example" if figures.example_rows else ""
     ties = f", {figures.ties} ties" if figures.ties else ""
     rows = [
         ("read", f"{figures.model} of {figures.library} ({figures.flavor}), {options.uri}"),
         *_columns(described),
-        ("parity", f"{figures.rows} random rows{example}: no label differs{ties}, numbers by"
-                   f" {figures.largest_difference:.2g} at most ({figures.precision} precision)"),
+        ("parity", f"{figures.rows} random rows, {figures.boundary_rows} at its"
+                   f" boundaries{example}: no label differs{ties}, numbers by"
+                   f" {figures.largest_difference:.2g} of their spread at most"
+                   f" ({figures.precision} precision)"),
         ("version", f"{options.name} {version}" + ("" if new else ", registered before")),
     ]  # fmt: skip
+    if figures.flavor == "xgboost":
+        rows.append(("note", _MISSING))
     out = console()
     out.print()
     out.print(table(("", ""), rows))

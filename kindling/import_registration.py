@@ -67,7 +67,7 @@ def describe(uri: str, figures: Figures, work: Path) -> Record:
     tables.mkdir()
     (tables / "parity.json").write_text(json.dumps(figures.model_dump(), indent=2) + "\n")
     metrics = {
-        "parity_rows": float(figures.rows + figures.example_rows),
+        "parity_rows": float(figures.rows + figures.example_rows + figures.boundary_rows),
         "parity_largest_difference": figures.largest_difference,
         "parity_disagreements": float(figures.disagreements),
         "parity_ties": float(figures.ties),

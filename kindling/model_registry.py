@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindling.errors import KindlingError
@@ -14,11 +16,15 @@ from kindling.errors import KindlingError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from service.package import Descriptor
+
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 SAMPLE_TAG = "kindling.sample"
 # Of a registered model: what the service is asked for. Of a version: what became of it.
 CANARY = "canary"
 _GATE, _PASSED = "gate", "passed"
+_ABSENT = "RESOURCE_DOES_NOT_EXIST"
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -34,13 +40,15 @@ class Canary:
 class Move:
     """A champion that was replaced: versions, ``before`` being empty for the first one.
 
-    ``aliases`` are those that there were before.
+    ``aliases`` are those that there were before, ``remembered`` is the version that rolling
+    ``after`` back led to until then.
     """
 
     name: str
     before: str
     after: str
     aliases: Mapping[str, str] = field(default_factory=dict)
+    remembered: str = ""
 
 
 class ModelRegistry:
@@ -49,61 +57,116 @@ class ModelRegistry:
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
 
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own client, for what is not about aliases."""
+        return self._client
+
     def names(self) -> list[str]:
         """Every registered model, sorted."""
-        with _for_people():
-            return sorted(str(one.name) for one in self._client.search_registered_models())
+        found = self._every(self._client.search_registered_models)
+        return sorted(str(one.name) for one in found)
 
     def versions(self, name: str) -> list[Any]:
         """MLflow's versions of ``name``, newest first.
 
         Raises KindlingError naming the models that exist.
         """
-        if name not in (known := self.names()):
+        if not self._is_registered(name):
+            known = self.names()
             there = f"there are {', '.join(known)}" if known else "none is registered yet"
             raise KindlingError(
                 f"there is no registered model {name}; {there}",
                 next_step="nox -s models" if known else "nox -s train",
             )
-        with _for_people():
-            found = self._client.search_model_versions(f"name = '{name}'")
+        # A name may have either quote within it; with both MLflow cannot be asked.
+        quoted = f'"{name}"' if "'" in name else f"'{name}'"
+        found = self._every(self._client.search_model_versions, filter_string=f"name = {quoted}")
         return sorted(found, key=lambda version: -int(version.version))
+
+    def _is_registered(self, name: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        with mlflow_errors():
+            try:
+                self._client.get_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != _ABSENT:
+                    raise
+                return False
+        return True
+
+    def _every(self, search: Callable[..., Any], **query: Any) -> list[Any]:
+        """All that a search finds; MLflow gives it page by page."""
+        entries: list[Any] = []
+        token = None
+        while True:
+            with mlflow_errors():
+                page = search(**query, max_results=_PAGE, page_token=token)
+            entries += page
+            if not (token := page.token):
+                return entries
 
     def aliases(self, name: str) -> dict[str, str]:
         """Versions of ``name`` by alias."""
-        with _for_people():
+        with mlflow_errors():
             return {k: str(v) for k, v in self._client.get_registered_model(name).aliases.items()}
 
     def metrics(self, version: Any) -> dict[str, float]:
         """What was measured of a version when it was trained; empty where nothing is on record."""
         if not version.run_id:
             return {}
-        with _for_people():
+        with mlflow_errors():
             return dict(self._client.get_run(version.run_id).data.metrics)
+
+    def descriptor(self, name: str, version: str) -> Descriptor | None:
+        """What the package of a version says of itself; None where that cannot be read."""
+        import requests
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        # Late, as cluster-up imports this module too.
+        from service.errors import ModelInvalidError
+        from service.package import DESCRIPTOR_FILE, parse_descriptor
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                repository: Any = get_artifact_repository(f"models:/{name}/{version}")
+                file = Path(repository.download_artifacts(DESCRIPTOR_FILE, folder))
+                return parse_descriptor(file.read_bytes(), name)
+            except (MlflowException, requests.RequestException, OSError, ModelInvalidError):
+                return None
 
     def mark_sample(self, name: str, version: str) -> None:
         """Say of the run behind a version that cluster-up made it, and would make it again."""
-        with _for_people():
-            self._client.set_tag(self._version(name, version).run_id, SAMPLE_TAG, "true")
+        with mlflow_errors():
+            self._client.set_tag(self.version(name, version).run_id, SAMPLE_TAG, "true")
 
-    def promote(self, name: str, version: str) -> Move:
+    def promote(self, name: str, version: str, *, instead_of: str | None = None) -> Move:
         """Make ``version`` the champion, and its predecessor ``previous``.
 
-        Raises KindlingError for an unknown version, and for one that the gate did not pass.
+        Raises KindlingError for an unknown version, for one that the gate did not pass, and where
+        the champion is another than ``instead_of``.
         """
-        self._passed(name, version)
+        remembered = self.passed(name, version).tags.get(PREVIOUS, "")
         aliases = self.aliases(name)
         before = aliases.get(CHAMPION, "")
+        if instead_of not in (None, before):
+            raise KindlingError(
+                f"version {before or 'none'} of {name} is champion now, not {instead_of}, which"
+                f" version {version} was compared with",
+                next_step="nox -s models, then the same command again",
+            )
         if before == version:
             return Move(name, before, version, aliases)
-        with _for_people():
+        with mlflow_errors():
             if before:
                 self._client.set_model_version_tag(name, version, PREVIOUS, before)
                 self._client.set_registered_model_alias(name, PREVIOUS, before)
             self._client.set_registered_model_alias(name, CHAMPION, version)
             if aliases.get(CHALLENGER) == version:
                 self._client.delete_registered_model_alias(name, CHALLENGER)
-        return Move(name, before, version, aliases)
+        return Move(name, before, version, aliases, remembered)
 
     def rollback(self, name: str) -> Move:
         """Make the previous champion the champion again, and the one before it ``previous``.
@@ -118,20 +181,35 @@ class ModelRegistry:
                 f"there is no version of {name} that was served before",
                 next_step="nox -s models, then nox -s promote -- NAME VERSION",
             )
-        with _for_people():
+        with mlflow_errors():
             self._client.set_registered_model_alias(name, CHAMPION, after)
         self._remember(name, versions[after].tags.get(PREVIOUS, ""), versions)
         return Move(name, before, after, aliases)
 
-    def undo(self, move: Move) -> None:
-        """Put the aliases back to what they were before ``move``."""
+    def undo(self, move: Move) -> bool:
+        """Take back a promotion; False, and nothing is changed, where another move came after it.
+
+        An alias that was moved since stays where it is.
+        """
         now = self.aliases(move.name)
-        with _for_people():
-            for alias, version in move.aliases.items():
-                if now.get(alias) != version:
-                    self._client.set_registered_model_alias(move.name, alias, version)
-            for alias in now.keys() - move.aliases.keys():
-                self._client.delete_registered_model_alias(move.name, alias)
+        if now.get(CHAMPION) != move.after:
+            return False
+        made = {CHAMPION: move.after, **({PREVIOUS: move.before} if move.before else {})}
+        with mlflow_errors():
+            for alias, version in made.items():
+                if now.get(alias) == version:
+                    self._put_back(move, alias)
+            if move.aliases.get(CHALLENGER) == move.after and CHALLENGER not in now:
+                self._put_back(move, CHALLENGER)
+            if move.before:
+                self._client.set_model_version_tag(move.name, move.after, PREVIOUS, move.remembered)
+        return True
+
+    def _put_back(self, move: Move, alias: str) -> None:
+        if version := move.aliases.get(alias):
+            self._client.set_registered_model_alias(move.name, alias, version)
+        else:
+            self._client.delete_registered_model_alias(move.name, alias)
 
     def check_canary(self, name: str, version: str) -> str:
         """The champion that ``version`` may be compared with.
@@ -139,7 +217,7 @@ class ModelRegistry:
         Raises KindlingError for an unknown version, one that the gate did not pass, the champion
         itself, a model without one, and while another canary is under way.
         """
-        self._passed(name, version)
+        self.passed(name, version)
         champion = self.aliases(name).get(CHAMPION)
         if champion in (None, version):
             raise KindlingError(
@@ -159,7 +237,7 @@ class ModelRegistry:
 
     def canary(self, name: str) -> Canary | None:
         """The canary that the service is asked for, if any, even if its time is over."""
-        with _for_people():
+        with mlflow_errors():
             tag = self._client.get_registered_model(name).tags.get(CANARY)
         try:
             return Canary(**json.loads(tag)) if tag else None
@@ -168,34 +246,38 @@ class ModelRegistry:
 
     def set_canary(self, name: str, canary: Canary) -> None:
         """Ask the service for it."""
-        with _for_people():
+        with mlflow_errors():
             self._client.set_registered_model_tag(name, CANARY, json.dumps(asdict(canary)))
 
     def end_canary(self, name: str) -> None:
         """Ask the service for none."""
-        with _for_people():
+        with mlflow_errors():
             self._client.delete_registered_model_tag(name, CANARY)
 
     def note_canary(self, name: str, version: str, outcome: str) -> None:
         """Keep with a version what became of it as a canary."""
-        with _for_people():
+        with mlflow_errors():
             self._client.set_model_version_tag(name, version, CANARY, outcome)
 
-    def _passed(self, name: str, version: str) -> None:
-        if self._version(name, version).tags.get(_GATE) != _PASSED:
+    def passed(self, name: str, version: str) -> Any:
+        """MLflow's version. Raises KindlingError for an unknown one, or before it is evaluated."""
+        entry = self.version(name, version)
+        if entry.tags.get(_GATE) != _PASSED:
             raise KindlingError(
                 f"version {version} of {name} has not passed the evaluation gate",
                 next_step=f"nox -s train -- {name}, which registers what passes",
             )
+        return entry
 
     def _remember(self, name: str, previous: str, versions: dict[str, Any]) -> None:
-        with _for_people():
+        with mlflow_errors():
             if previous in versions:
                 self._client.set_registered_model_alias(name, PREVIOUS, previous)
             else:
                 self._client.delete_registered_model_alias(name, PREVIOUS)
 
-    def _version(self, name: str, version: str) -> Any:
+    def version(self, name: str, version: str) -> Any:
+        """MLflow's version. Raises KindlingError naming those that there are."""
         versions = self.versions(name)
         for one in versions:
             if str(one.version) == version:
@@ -218,7 +300,8 @@ def connect() -> ModelRegistry:
 
 
 @contextmanager
-def _for_people() -> Iterator[None]:
+def mlflow_errors() -> Iterator[None]:
+    """Raise KindlingError for what MLflow refuses in the block."""
     from mlflow.exceptions import MlflowException
 
     try:

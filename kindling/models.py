@@ -4,107 +4,79 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.text import Text
 
-from kindling import cluster, cluster_setup, settings
+from kindling import model_inputs, model_removal, rollout, settings
 from kindling.errors import KindlingError
-from kindling.kubectl import Kubectl
-from kindling.model_registry import ModelRegistry, Move, connect
-from kindling.pods import ServingPod, serving_pods
-from kindling.registry_access import access
+from kindling.model_registry import ModelRegistry, Move
+from kindling.pods import ServingPod
+from kindling.serving import Service, follow_or_undo
+from kindling.stores import Stores
 from kindling.table import console, table
 
-_FOLLOW_SECONDS = 120.0
-_NOTICE_SECONDS = 15.0
 _METRICS = ("accuracy", "perplexity")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the first word says. Returns 0, or 1 with a message on standard error."""
+    """Do what the first word says. Returns 0, 1 with a message on standard error, or 130."""
     command, *words = sys.argv[1:] if argv is None else argv
     try:
         return _COMMANDS[command](_arguments(command, words))
     except KindlingError as error:
         print(f"error: {error.for_people()}", file=sys.stderr)
         return 1
-
-
-def follow(
-    kubectl: Kubectl, move: Move, *, seconds: float = _FOLLOW_SECONDS, pause: float = 1.0
-) -> str:
-    """Wait until every pod of the service serves ``move.after``; returns how that went, in words.
-
-    Raises KindlingError when a pod refuses the version, or at the bound.
-    """
-    began = time.monotonic()
-    deadline = began + seconds
-    while True:
-        pods = serving_pods(kubectl)
-        serving = [pod for pod in pods if pod.model(move.name)]
-        states = [(pod, pod.model(move.name)) for pod in serving]
-        for pod, state in states:
-            refused = state.get("refused") or {}
-            if refused.get("version") == move.after:
-                raise KindlingError(
-                    f"pod {pod.name} refuses version {move.after}: {refused['reason']}",
-                    next_step="nox -s models",
-                )
-        behind = [pod.name for pod, state in states if state.get("version") != move.after]
-        if not behind and len(serving) == len(pods):
-            return f"{len(pods)} pods serve it" if len(pods) != 1 else "1 pod serves it"
-        if pods and not serving and all(pod.answer for pod in pods):
-            # Pods that serve what nobody configured learn of it at their next look.
-            noticing = _NOTICE_SECONDS if any(pod.answer.get("others") for pod in pods) else 0.0
-            if time.monotonic() >= began + min(noticing, seconds):
-                return "no pod is set to serve it"
-        if time.monotonic() > deadline:
-            late = ", ".join(behind) or "pods that do not answer"
-            raise KindlingError(
-                f"after {seconds:g} s version {move.after} is not served by {late}",
-                next_step="nox -s models, nox -s status",
-            )
-        time.sleep(pause)
-
-
-def follow_or_undo(kubectl: Kubectl, registry: ModelRegistry, move: Move) -> str:
-    """As ``follow``; a move that does not get through to every pod is undone.
-
-    Raises KindlingError, which says what is champion then.
-    """
-    try:
-        return follow(kubectl, move)
-    except KindlingError as error:
-        if move.before == move.after:
-            raise
-        registry.undo(move)
-        left = f"version {move.before} is champion again" if move.before else "no champion is set"
-        raise KindlingError(f"{error.message}; {left}", next_step=error.next_step) from None
+    except KeyboardInterrupt:
+        print("interrupted; nox -s models tells which version is champion", file=sys.stderr)
+        return 130
 
 
 def _promote(options: argparse.Namespace) -> int:
-    return _move(options, lambda registry: registry.promote(options.name, options.version))
-
-
-def _rollback(options: argparse.Namespace) -> int:
-    return _move(options, lambda registry: registry.rollback(options.name))
-
-
-def _move(options: argparse.Namespace, make: Callable[[ModelRegistry], Move]) -> int:
-    kubectl, registry = _connect(options)
-    move = make(registry)
-    came_from = f" (was {move.before})" if move.before and move.before != move.after else ""
-    out = console()
-    out.print(f"{move.name}: version {move.after} is champion{came_from}")
-    out.print(f"{move.name}: {follow_or_undo(kubectl, registry, move)}")
+    service = Service.connect(options)
+    name, version = options.name, options.version
+    service.registry.passed(name, version)
+    champion = service.champion(name)
+    if not options.allow_input_changes and (
+        note := model_inputs.check(service.registry, name, champion, version)
+    ):
+        console().print(f"{name}: {note}")
+    with service.changing("promote"):
+        move = service.registry.promote(name, version, instead_of=champion)
+    _print_move(move)
+    console().print(f"{move.name}: {follow_or_undo(service, move)}")
     return 0
 
 
+def _rollback(options: argparse.Namespace) -> int:
+    service = Service.connect(options)
+    with service.changing("rollback"):
+        move = service.registry.rollback(options.name)
+    _print_move(move)
+    try:
+        console().print(f"{move.name}: {service.follow(move)}")
+    except rollout.RefusedError as error:
+        # Undone it would serve again what the rollback was to end.
+        raise KindlingError(
+            f"{error.message}; version {move.after} stays champion",
+            next_step=f"nox -s models, then nox -s promote -- {move.name} VERSION",
+        ) from None
+    return 0
+
+
+def _print_move(move: Move) -> None:
+    came_from = f" (was {move.before})" if move.before and move.before != move.after else ""
+    console().print(f"{move.name}: version {move.after} is champion{came_from}")
+
+
 def _list(options: argparse.Namespace) -> int:
-    kubectl, registry = _connect(options)
+    service = Service.connect(options)
+    if options.delete:
+        return _delete(service, Stores.connect(options), *options.delete)
+    if options.restore_experiment:
+        return _restore_experiment(service, options.restore_experiment)
+    registry = service.registry
     names = registry.names()
     out = console()
     if not names:
@@ -112,11 +84,25 @@ def _list(options: argparse.Namespace) -> int:
         return 0
     rows = [row for name in names for row in _versions(registry, name)]
     out.print(table(("model", "version", "alias", "gate", *_METRICS, "registered"), rows))
-    pods = serving_pods(kubectl)
     out.print()
-    rows = [row for pod in pods for row in _served(pod)]
+    rows = [row for pod in service.pods() for row in _served(pod)]
     out.print(table(("pod", "model", "serves", "state"), rows))
     out.print(f"\nnext: nox -s promote -- {names[0]} VERSION, or nox -s rollback -- {names[0]}")
+    return 0
+
+
+def _delete(service: Service, stores: Stores, name: str, version: str) -> int:
+    with service.changing("models --delete"):
+        kept = model_removal.delete(service.registry, stores, name, version)
+    console().print(f"{name}: version {version} is deleted, with its files")
+    for one in kept:
+        console().print(f"{one} stays, because other versions are of it too")
+    return 0
+
+
+def _restore_experiment(service: Service, name: str) -> int:
+    model_removal.restore_experiment(service.registry, name)
+    console().print(f"the experiment {name} is there again")
     return 0
 
 
@@ -149,13 +135,7 @@ def _served(pod: ServingPod) -> list[tuple[str | Text, ...]]:
                 f"is refused: {refused['reason']}" if refused else f"gets {canary['share']:.0%}"
             )
         rows.append((pod.name, one["name"], one.get("version") or "-", state))
-    return rows or [(pod.name, "-", "-", "does not answer")]
-
-
-def _connect(options: argparse.Namespace) -> tuple[Kubectl, ModelRegistry]:
-    name = settings.load(options.inventory, options.set).cluster_name
-    access(name).export()
-    return cluster_setup.kubectl(cluster.known(name)), connect()
+    return rows or [(pod.name, "-", "-", pod.not_ready or "does not answer")]
 
 
 def _arguments(command: str, words: Sequence[str]) -> argparse.Namespace:
@@ -163,10 +143,23 @@ def _arguments(command: str, words: Sequence[str]) -> argparse.Namespace:
         prog=f"nox -s {'models' if command == 'list' else command} --", allow_abbrev=False
     )
     settings.add_arguments(parser)
-    if command != "list":
+    if command == "list":
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument(
+            "--delete", nargs=2, metavar=("NAME", "VERSION"),
+            help="remove a version, its run and its files for good",
+        )  # fmt: skip
+        what.add_argument(
+            "--restore-experiment", metavar="NAME", help="bring back an experiment that was deleted"
+        )
+    else:
         parser.add_argument("name", help="a registered model; `nox -s models` lists them")
     if command == "promote":
         parser.add_argument("version", help="one of its versions")
+        parser.add_argument(
+            model_inputs.OPTION, action="store_true",
+            help="also if it takes other inputs than the champion",
+        )  # fmt: skip
     return parser.parse_args(words)
 
 

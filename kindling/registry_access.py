@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import base64
+import http
+import json
 import os
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from kindling import cluster, cluster_setup, settings
+from kindling import cluster, cluster_setup, settings, web
 from kindling.errors import KindlingError
 
 _KEY = "admin-password"
@@ -34,12 +40,60 @@ class RegistryAccess:
             "MLFLOW_TRACKING_USERNAME": self.username,
             "MLFLOW_TRACKING_PASSWORD": self.password,
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1"])),
+            **web.loopback_variables(os.environ),
         }
 
     def export(self) -> None:
         """Let MLflow's client in this process use it."""
         os.environ |= self.variables
+
+    def get(self, call: str, **query: str) -> dict[str, Any]:
+        """The response of MLflow's REST API, without its client, which takes seconds to import.
+
+        Raises RegistryError, with ``status`` 0 where nothing answers.
+        """
+        login = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        request = urllib.request.Request(
+            f"{self.url}/api/2.0/mlflow/{call}?{urllib.parse.urlencode(query)}",
+            headers={"Authorization": f"Basic {login}"},
+        )
+        try:
+            with web.without_proxy().open(request, timeout=30) as response:
+                content: dict[str, Any] = json.load(response)
+        except (*web.NO_ANSWER, ValueError) as error:
+            status = 0
+            if isinstance(error, urllib.error.HTTPError):
+                status = error.code
+                error.close()
+            raise RegistryError(f"MLflow at {self.url} does not answer: {error}", status) from error
+        return content
+
+
+class RegistryError(KindlingError):
+    """MLflow answered with ``status``, which is not 200, or with nothing that is its own."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, next_step="nox -s status")
+        self.status = status
+
+
+def check_experiments(registry: RegistryAccess, names: Sequence[str]) -> None:
+    """Raise KindlingError where the experiment of a model was deleted: nothing can be registered.
+
+    MLflow keeps the name of a deleted experiment, and takes no run for it.
+    """
+    for name in names:
+        try:
+            response = registry.get("experiments/get-by-name", experiment_name=name)
+        except RegistryError as error:
+            if error.status == http.HTTPStatus.NOT_FOUND:
+                continue
+            raise
+        if response["experiment"].get("lifecycle_stage") == "deleted":
+            raise KindlingError(
+                f"the experiment {name} was deleted in MLflow, so that nothing can be registered",
+                next_step=f"nox -s models -- --restore-experiment {name}",
+            )
 
 
 def access(cluster_name: str) -> RegistryAccess:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -50,6 +51,27 @@ def _shorten(rule: dict[str, Any], factor: float, floor: float) -> None:
     for key in _WAITS:
         if key in rule:
             rule[key] = re.sub(_DURATION, shorter, str(rule[key]))
+
+
+def waits(texts: Iterable[str]) -> list[str]:
+    """The name of each alert in these rule files and for how long it pends, sorted."""
+    return sorted(
+        f"{rule['alert']}: {seconds(str(rule.get('for', '0s'))):g} s"
+        for text in texts
+        for group in yaml.safe_load(text)["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    )
+
+
+def running_waits(groups: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The same of the ``groups`` that Prometheus' API lists."""
+    return sorted(
+        f"{rule['name']}: {float(rule['duration']):g} s"
+        for group in groups
+        for rule in group["rules"]
+        if rule["type"] == "alerting"
+    )
 
 
 def seconds(duration: str) -> float:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from kindling import environments, progress, retry, web
+from kindling import environments, progress, retry
 from kindling.errors import KindlingError
 from kindling.model_registry import CHALLENGER, CHAMPION, connect
 from kindling.registry_access import RegistryAccess, access
@@ -24,26 +20,14 @@ _LONGEST_TRAINING_SECONDS = 1800
 
 def without_champion(registry: RegistryAccess, models: Sequence[str]) -> list[str]:
     """Those of ``models`` that nobody has promoted yet. Raises KindlingError without an answer."""
-    login = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
-    request = urllib.request.Request(
-        f"{registry.url}/api/2.0/mlflow/registered-models/search?max_results=1000",
-        headers={"Authorization": f"Basic {login}"},
-    )
-    try:
-        with web.without_proxy().open(request, timeout=30) as answer:
-            found = json.load(answer).get("registered_models", [])
-    except web.NO_ANSWER as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        raise KindlingError(
-            f"MLflow at {registry.url} does not answer: {error}", next_step="nox -s status"
-        ) from error
-    served = {
-        one["name"]
-        for one in found
-        if any(alias["alias"] == CHAMPION for alias in one.get("aliases", []))
-    }
-    return [name for name in models if name not in served]
+    return [name for name in models if not _has_champion(registry, name)]
+
+
+def _has_champion(registry: RegistryAccess, name: str) -> bool:
+    # By its name: a list of all models ends after a page.
+    found = registry.get("registered-models/search", filter=f"name = '{name}'", max_results="1")
+    models = found.get("registered_models", [])
+    return any(alias["alias"] == CHAMPION for one in models for alias in one.get("aliases", []))
 
 
 def ensure(cluster_name: str, models: Sequence[str], *, check: bool) -> list[str]:

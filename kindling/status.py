@@ -2,7 +2,8 @@
 
 ``--json`` prints one object:
 
-- ``version``: 1; ``state``: absent, incomplete, stopped, unreachable, degraded or running;
+- ``version``: 1; ``state``: absent, incomplete, stopped, unreachable, degraded, unknown (not all
+  has answered in two seconds, and what has is well) or running;
   ``problems``: what is not well, as sentences; ``next``: what to type next
 - ``cluster``, ``context``, ``kubeconfig``, ``kubernetes``, ``supply``, ``node_image``, ``gpu_mode``
   (null without a cluster), ``tools`` (paths of ``kind``, ``kubectl``, ``helm``), ``pod_network``
@@ -17,13 +18,16 @@
 - ``cache``: ``path``, ``bytes``, ``counted`` (false: there are more bytes than these),
   ``free_bytes`` of its disk
 
-Exit code 0 when all is well, 3 otherwise.
+``ready`` of a node or a URL is null where nothing has answered yet.
+
+Exit code 0 when all is well, 4 when that is unknown yet, 3 otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import urllib.error
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +41,10 @@ from kindling.errors import KindlingError
 from kindling.table import console
 
 _SECONDS = 1.8
+_UNKNOWN = 4
+# What kubectl exits with, or says, when it has waited in vain.
+_LATE = 124
+_TIMED_OUT = re.compile(r"deadline exceeded|timed? ?out|Client\.Timeout", re.IGNORECASE)
 _FACTS = ("context", "kubeconfig", "tools", "supply", "node_image", "gpu_mode", "pod_network")
 _KINDS = (
     "nodes,deployments.apps,statefulsets.apps,daemonsets.apps,horizontalpodautoscalers.autoscaling"
@@ -53,10 +61,10 @@ _HEALTH = {
 }
 
 
-def ask_ready(url: str) -> dict[str, Any] | None:
-    """What ``GET url`` answers with, as JSON; None where nothing sensible answers.
+def ask_ready(url: str) -> dict[str, Any]:
+    """What ``GET url`` answers with, as JSON; empty where nothing sensible answers.
 
-    A plain 200 counts as ``{"status": "ready"}``.
+    A plain 200 counts as ``{"status": "ready"}``. Raises TimeoutError where it is late.
     """
     try:
         with web.without_proxy().open(url, timeout=1) as answer:
@@ -66,23 +74,30 @@ def ask_ready(url: str) -> dict[str, Any] | None:
     except urllib.error.HTTPError as error:
         with error:
             body = error.read(65536)
-    except web.NO_ANSWER:
-        return None
+    except web.NO_ANSWER as error:
+        if isinstance(getattr(error, "reason", error), TimeoutError):
+            raise TimeoutError from error
+        return {}
     try:
         content = json.loads(body)
     except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def ask_kubectl(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All objects of the kinds that are shown, by one call. Raises KindlingError."""
+    """All objects of the kinds that are shown, by one call.
+
+    Raises KindlingError, and TimeoutError where the API server is late.
+    """
     done = cluster_setup.kubectl(facts).run(
         "get", _KINDS, "--all-namespaces", "--output=json", "--request-timeout=1500ms",
         timeout=_SECONDS,
     )  # fmt: skip
     if done.returncode:
         lines = done.stderr.strip().splitlines()
+        if done.returncode == _LATE or _TIMED_OUT.search(done.stderr):
+            raise TimeoutError
         raise KindlingError(lines[-1] if lines else "kubectl failed")
     items: list[dict[str, Any]] = json.loads(done.stdout)["items"]
     return items
@@ -95,7 +110,7 @@ class Probes:
     facts: Callable[[str], dict[str, Any] | None] = cluster.facts
     run: Callable[..., Done] = run
     objects: Callable[[Mapping[str, Any]], list[dict[str, Any]]] = ask_kubectl
-    ready: Callable[[str], dict[str, Any] | None] = ask_ready
+    ready: Callable[[str], dict[str, Any]] = ask_ready
     cache: Callable[..., dict[str, Any]] = status_objects.cache_size
 
 
@@ -123,6 +138,9 @@ def collect(name: str, probes: Probes | None = None) -> dict[str, Any]:
     known = containers if isinstance(containers, dict) else {}
     items = objects if isinstance(objects, list) else []
     found["nodes"] = status_objects.nodes(items, known, facts)
+    if _is_late(objects):
+        for node in found["nodes"]:
+            node["ready"] = None
     found["workloads"] = status_objects.workloads(items)
     found["autoscalers"] = status_objects.autoscalers(items)
     found["state"], found["problems"] = _judge(facts, containers, objects, found)
@@ -131,7 +149,7 @@ def collect(name: str, probes: Probes | None = None) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print what runs. Returns 0 when all is well, 3 otherwise."""
+    """Print what runs. Returns 0 when all is well, 4 when that is unknown yet, 3 otherwise."""
     parser = argparse.ArgumentParser(
         prog="nox -s status --",
         description=(__doc__ or "").partition("\n")[0],
@@ -149,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(found, indent=2))
     else:
         console().print(status_view.render(found))
-    return 0 if found["state"] == "running" else 3
+    return {"running": 0, "unknown": _UNKNOWN}.get(found["state"], 3)
 
 
 def _about(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,8 +188,15 @@ def _about(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _containers(facts: Mapping[str, Any], probes: Probes) -> dict[str, str] | None:
-    """States of the node containers by name; None where the engine does not answer."""
+def _is_late(answer: Any) -> bool:
+    return answer is None or isinstance(answer, TimeoutError)
+
+
+def _containers(facts: Mapping[str, Any], probes: Probes) -> dict[str, str]:
+    """States of the node containers by name.
+
+    Raises KindlingError where the engine does not answer, TimeoutError where it is late.
+    """
     engine = facts["engine"]
     docker = engine.get("docker") or facts["tools"]["docker"]
     done = probes.run(
@@ -180,8 +205,10 @@ def _containers(facts: Mapping[str, Any], probes: Probes) -> dict[str, str] | No
         seconds=_SECONDS,
         env={"DOCKER_HOST": engine["host"]},
     )  # fmt: skip
+    if done.code is None and done.err.startswith("no answer"):
+        raise TimeoutError
     if done.code != 0:
-        return None
+        raise KindlingError(done.err)
     return dict(line.split(maxsplit=1) for line in done.out.splitlines() if line.strip())
 
 
@@ -190,7 +217,7 @@ def _url(service: str, url: str, answer: Any) -> dict[str, Any]:
     return {
         "service": service,
         "url": url,
-        "ready": body.get("status") == "ready",
+        "ready": None if _is_late(answer) else body.get("status") == "ready",
         "models": [
             {"name": one.get("name"), "version": one.get("version")}
             for one in body.get("models", [])
@@ -201,6 +228,9 @@ def _url(service: str, url: str, answer: Any) -> dict[str, Any]:
 def _judge(
     facts: Mapping[str, Any], containers: Any, objects: Any, found: Mapping[str, Any]
 ) -> tuple[str, list[str]]:
+    late = f"no answer yet, in {_SECONDS:g} s"
+    if _is_late(containers):
+        return "unknown", [f"the container engine at {facts['engine']['host']}: {late}"]
     if not isinstance(containers, dict):
         return "stopped", [f"the container engine at {facts['engine']['host']} does not answer"]
     if not facts.get("complete", True):
@@ -209,17 +239,27 @@ def _judge(
         return "absent", [f"{facts['name']} is recorded, but its nodes are gone"]
     if down := sorted(name for name, state in containers.items() if state != "running"):
         return "stopped", [f"{name} is {containers[name]}" for name in down]
+    if _is_late(objects):
+        return "unknown", [f"the API server: {late}"]
     if not isinstance(objects, list):
-        why = objects or f"no answer in {_SECONDS:g} s"
-        return "unreachable", [f"the API server: {why}"]
+        return "unreachable", [f"the API server: {objects}"]
+    waiting = [
+        f"{url['service']} at {url['url']}: {late}" for url in found["urls"] if url["ready"] is None
+    ]
     problems = status_objects.problems(found)
-    return ("degraded" if problems else "running"), problems
+    if not problems and waiting:
+        return "unknown", waiting
+    return ("degraded" if problems else "running"), problems + waiting
 
 
 def _next(found: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     if found["state"] == "running":
         urls = [url["url"] for url in found["urls"]]
         return f"open {urls[0]}/docs, or nox -s cluster-down" if urls else "nox -s cluster-down"
+    if found["state"] == "unknown":
+        return (
+            "nox -s status, once this machine is less busy; nox -s doctor if that changes nothing"
+        )
     if found["state"] in ("degraded", "unreachable"):
         kubectl = f"{facts['tools']['kubectl']} --kubeconfig={facts['kubeconfig']}"
         return f"{kubectl} get pods,events --all-namespaces, or nox -s doctor"

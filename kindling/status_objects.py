@@ -61,7 +61,7 @@ def problems(found: Mapping[str, Any]) -> list[str]:
     if not found["workloads"]:
         said.append("nothing of Kindling's is installed")
     said += [f"{url['service']} is not ready at {url['url']}" for url in found["urls"]
-             if not url["ready"]]  # fmt: skip
+             if url["ready"] is False]  # fmt: skip
     return said
 
 

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from kindling.table import table
 
-_STYLES = {"running": "green", "degraded": "yellow", "absent": "dim"}
+_STYLES = {"running": "green", "degraded": "yellow", "absent": "dim", "unknown": "yellow"}
+_READY = {True: "ready", False: "not ready", None: "no answer yet"}
 
 
 def render(found: Mapping[str, Any]) -> RenderableType:
@@ -42,7 +43,7 @@ def _parts(found: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _node(node: Mapping[str, Any]) -> tuple[str, ...]:
-    state = "ready" if node["ready"] else "not ready"
+    state = _READY[node["ready"]]
     if node["container"] != "running":
         state = f"container {node['container']}"
     gpus = f"{node['gpus']} simulated" if node["gpus_simulated"] else str(node["gpus"] or "-")
@@ -69,7 +70,7 @@ def _pods_metric(one: Mapping[str, Any]) -> str:
 
 def _url(url: Mapping[str, Any]) -> tuple[str, ...]:
     served = ", ".join(f"{one['name']} {one['version'] or '(none)'}" for one in url["models"])
-    return url["service"], url["url"], "ready" if url["ready"] else "not ready", served or "-"
+    return url["service"], url["url"], _READY[url["ready"]], served or "-"
 
 
 def _about(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -65,9 +65,6 @@ def _what_runs(known: Mapping[str, Any], roles: Collection[str]) -> Table:
     registry = f"http://127.0.0.1:{known['ports']['mlflow']}"
     table.add_row("MLflow", registry, "user admin; nox -s password prints the password")
     ports = known["ports"]
-    built = known["supply"] == "packages"
-    # The Go module does not carry Prometheus' own page.
-    about = "its API, without its page" if built else "queries, rules, targets"
     table.add_row(
         "dashboards",
         f"http://127.0.0.1:{ports['dashboards']}",
@@ -75,7 +72,8 @@ def _what_runs(known: Mapping[str, Any], roles: Collection[str]) -> Table:
         if "dashboards" in roles
         else "Grafana, user admin; nox -s password -- grafana prints the password",
     )
-    table.add_row("Prometheus", f"http://127.0.0.1:{ports['prometheus']}", about)
+    table.add_row("Prometheus", f"http://127.0.0.1:{ports['prometheus']}",
+                  "queries, alerts, targets")  # fmt: skip
     table.add_row("Alertmanager", f"http://127.0.0.1:{ports['alertmanager']}",
                   "alerts that fire, silences")  # fmt: skip
     table.add_row("Kubernetes", f"context {known['context']}",

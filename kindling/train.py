@@ -87,7 +87,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> int:
     root = options.root.resolve()
     models = _chosen(options.models, root)
-    registry = None if options.no_register else _registry(options)
+    registry = None if options.no_register else _registry(options, models)
     view = View(sys.stdout)
     try:
         with contextlib.ExitStack() as held:
@@ -166,18 +166,20 @@ def _chosen(wanted: Sequence[str], root: Path) -> list[str]:
     return [name for name in known if name in wanted or not wanted]
 
 
-def _registry(options: argparse.Namespace) -> Any:
+def _registry(options: argparse.Namespace, models: Sequence[str]) -> Any:
     from kindling import registry_access
 
     cluster_name = settings.load(options.inventory, options.set).cluster_name
     try:
-        return registry_access.access(cluster_name)
+        registry = registry_access.access(cluster_name)
+        registry_access.check_experiments(registry, models)
     except KindlingError as error:
         # Before the minute that training takes, not after it.
         without = "nox -s train -- --no-register"
         raise KindlingError(
             error.message, next_step=f"{error.next_step}, or without a cluster: {without}"
         ) from error
+    return registry
 
 
 def _reproduce(model: str, root: Path, view: View) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from loadtests.data import CLASSES, CLASSIFIER, Data
+from loadtests.data import CLASSES, Data
 from loadtests.demands import WrongError, demand, parse
 from loadtests.streams import chunks_of, text_of
 
@@ -54,7 +54,7 @@ class Judge:
         return OK
 
     def _prediction(self, answer: dict[str, Any], rows: Sequence[int]) -> None:
-        demand(answer.get("model") == CLASSIFIER, "model")
+        demand(answer.get("model") == self._data.classifier, "model")
         version, predictions = answer.get("version"), answer.get("predictions")
         demand(isinstance(version, str) and bool(version), "version")
         demand(isinstance(predictions, list) and len(predictions) == len(rows), "count")

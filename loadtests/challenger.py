@@ -1,4 +1,4 @@
-"""A challenger that really is faulty: it passes every check before it is served, and then fails."""
+"""A model of the load test's own; one version passes every check, and fails when it serves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,37 +18,57 @@ from kindling.errors import KindlingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
+# The rules keep its requests out of the error budget. The last one in alphabetical order: where
+# the service serves as many unconfigured models as it may, it replaces none of them.
+MODEL = "zz-load-test"
 _EXPERIMENT = "load test"
 _DESCRIPTOR, _MODEL = "model.json", "model.onnx"
 _CHAMPION = "champion"
 
 
-@contextmanager
-def faulty_challenger(mlflow: MlflowClient, name: str) -> Iterator[str]:
-    """A registered version of ``name``, made from its champion, that fails on most rows.
+@dataclass(frozen=True)
+class Versions:
+    """The versions of ``MODEL``, and the version of another model that they are made from."""
 
-    It and its run are deleted in the end; who promotes it rolls back before.
-    Raises KindlingError when ``name`` has no champion, or that is no classifier.
+    source: str
+    sound: str
+    faulty: str
+
+
+@contextmanager
+def faulty_challenger(mlflow: MlflowClient, source: str) -> Iterator[Versions]:
+    """``MODEL`` with two versions, made from the champion of ``source``, while the block runs.
+
+    The sound one is its champion; the faulty one fails on most rows. The model, its runs and their
+    experiment are deleted in the end. Raises KindlingError when ``source`` has no champion, or that
+    is no classifier.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = _package(mlflow, name, Path(scratch))
+    runs: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch, _experiment(mlflow) as experiment:
+        champion, folder = _package(mlflow, source, Path(scratch))
         descriptor = json.loads((folder / _DESCRIPTOR).read_text())
         if "classifier" not in descriptor:
             raise KindlingError(
-                f"the champion of {name} is no classifier: there is no faulty one to make from it",
+                f"the champion of {source} is no classifier: no faulty one can be made from it",
                 next_step="nox -s models",
             )
         part = descriptor["classifier"]
-        graph = (folder / _MODEL).read_bytes()
-        full = part["features"] * part["maximum"]
-        (folder / _MODEL).write_bytes(faulty(graph, full=full))
-        version, run = _register(mlflow, name, folder)
-    try:
-        yield version
-    finally:
-        mlflow.delete_model_version(name, version)
-        mlflow.delete_run(run)
+        # Killed load tests leave theirs.
+        _delete(mlflow)
+        mlflow.create_registered_model(MODEL, description="of a load test, deleted at its end")
+        try:
+            sound = _register(mlflow, experiment, folder, runs, "a copy of the champion")
+            mlflow.set_registered_model_alias(MODEL, _CHAMPION, sound)
+            file = folder / _MODEL
+            file.write_bytes(faulty(file.read_bytes(), full=part["features"] * part["maximum"]))
+            broken = _register(mlflow, experiment, folder, runs, "faulty on purpose")
+            yield Versions(str(champion.version), sound, broken)
+        finally:
+            _delete(mlflow)
+            for run in runs:
+                mlflow.delete_run(run)
 
 
 def faulty(graph: bytes, *, full: float) -> bytes:
@@ -81,36 +102,52 @@ def faulty(graph: bytes, *, full: float) -> bytes:
     return content
 
 
-def _package(mlflow: MlflowClient, name: str, scratch: Path) -> Path:
+@contextmanager
+def _experiment(mlflow: MlflowClient) -> Iterator[str]:
+    """The experiment of the runs, which people see only while the block runs."""
+    known = mlflow.get_experiment_by_name(_EXPERIMENT)
+    if known and known.lifecycle_stage == "deleted":
+        mlflow.restore_experiment(known.experiment_id)
+    experiment = str(known.experiment_id if known else mlflow.create_experiment(_EXPERIMENT))
+    try:
+        yield experiment
+    finally:
+        mlflow.delete_experiment(experiment)
+
+
+def _package(mlflow: MlflowClient, name: str, scratch: Path) -> tuple[ModelVersion, Path]:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     try:
         champion = mlflow.get_model_version_by_alias(name, _CHAMPION)
         source = f"models:/{name}/{champion.version}"
-        return Path(download_artifacts(artifact_uri=source, dst_path=str(scratch)))
+        folder = download_artifacts(artifact_uri=source, dst_path=str(scratch))
     except MlflowException as error:
         raise KindlingError(
             f"the champion of {name} cannot be had: {str(error).splitlines()[0][:200]}",
             next_step="nox -s models",
         ) from None
+    return champion, Path(folder)
 
 
-def _register(mlflow: MlflowClient, name: str, folder: Path) -> tuple[str, str]:
-    known = mlflow.get_experiment_by_name(_EXPERIMENT)
-    experiment = known.experiment_id if known else mlflow.create_experiment(_EXPERIMENT)
+def _register(
+    mlflow: MlflowClient, experiment: str, folder: Path, runs: list[str], description: str
+) -> str:
     run = mlflow.create_run(experiment).info
+    runs.append(run.run_id)
     mlflow.log_artifacts(run.run_id, str(folder), "model")
     mlflow.set_terminated(run.run_id)
     digests: dict[str, Any] = {
         file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
         for file in (_DESCRIPTOR, _MODEL)
     }
-    tags = {
-        "sha256": json.dumps(digests),
-        # What it would have without the fault: a gate tries the model that it is given.
-        "gate": "passed",
-        "description": "faulty on purpose, made by a load test, deleted at its end",
-    }
-    made = mlflow.create_model_version(name, f"{run.artifact_uri}/model", run.run_id, tags=tags)
-    return str(made.version), str(run.run_id)
+    # What it would have without the fault: a gate tries the model that it is given.
+    tags = {"sha256": json.dumps(digests), "gate": "passed", "description": description}
+    made = mlflow.create_model_version(MODEL, f"{run.artifact_uri}/model", run.run_id, tags=tags)
+    return str(made.version)
+
+
+def _delete(mlflow: MlflowClient) -> None:
+    if mlflow.search_registered_models(f"name = '{MODEL}'"):
+        mlflow.delete_registered_model(MODEL)

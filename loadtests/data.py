@@ -66,11 +66,13 @@ class Data:
     prompts: list[Prompt]
     labels_of: dict[str, list[int | None]] = field(default_factory=dict)
     texts_of: dict[str, list[Said]] = field(default_factory=dict)
+    # The registered model that predicts.
+    classifier: str = CLASSIFIER
 
     def request(self, rows: Sequence[int]) -> bytes:
         """The body of a prediction for these rows."""
         written = ",".join([self._written[row] for row in rows])
-        return f'{{"model": "{CLASSIFIER}", "instances": [{written}]}}'.encode()
+        return f'{{"model": "{self.classifier}", "instances": [{written}]}}'.encode()
 
     @cached_property
     def requests(self) -> list[bytes]:

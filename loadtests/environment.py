@@ -76,7 +76,7 @@ class Probes:
     objects: Callable[[Kubectl, str], Sequence[Mapping[str, Any]]] = lambda kubectl, namespace: (
         _objects(kubectl, namespace)
     )
-    ready: Callable[[str], Mapping[str, Any] | None] = status.ask_ready
+    ready: Callable[[str], Mapping[str, Any]] = status.ask_ready
     receiver: Callable[[Kubectl], Any] = alerts.ask_receiver
 
 
@@ -100,7 +100,7 @@ def find(variables: Settings, probes: Probes | None = None) -> Environment:
     for service in _NEEDED:
         if service not in urls:
             lacks.append(f"it has no {service}")
-        elif not _is_ready(probes.ready(urls[service] + _HEALTH.get(service, "/-/ready"))):
+        elif not _is_ready(probes, urls[service] + _HEALTH.get(service, "/-/ready")):
             lacks.append(f"{service} is not ready at {urls[service]}")
     if lacks:
         raise KindlingError(
@@ -164,8 +164,12 @@ def _lacks_pods(objects: Mapping[tuple[str, str], Any], namespace: str) -> list[
     return lacks
 
 
-def _is_ready(answer: Mapping[str, Any] | None) -> bool:
-    return answer is not None and answer.get("status", "ready") == "ready"
+def _is_ready(probes: Probes, url: str) -> bool:
+    try:
+        response = probes.ready(url)
+    except TimeoutError:
+        return False
+    return bool(response) and response.get("status", "ready") == "ready"
 
 
 def _place(url: str) -> tuple[tuple[str, str, int | None], str]:

@@ -69,11 +69,13 @@ class LoadTest:
         self.data = learning.learn(held_out.load(), self.url)
 
     @contextmanager
-    def load(self, stages: Sequence[Stage], mix: Mix, *, url: str = "") -> Iterator[Generator]:
+    def load(
+        self, stages: Sequence[Stage], mix: Mix, *, url: str = "", data: Data | None = None
+    ) -> Iterator[Generator]:
         """Put load on the target while the block runs, at most for as long as its stages last.
 
         ``url`` is that of another target which serves the same models; its load is put on it from
-        here.
+        here. ``data`` replaces what was learned at rest, for a model of another name.
         """
         folder, own = self.folder / f"load-{len(self._loads)}", Timeline()
         target, commands = (url, ()) if url else (self.load_url, self.commands)
@@ -84,7 +86,7 @@ class LoadTest:
             folder,
             own,
             commands=commands or [HERE] * self.options.processes,
-            data=self.data,
+            data=data or self.data,
         )
         self._loads.append(generator)
         try:

@@ -32,7 +32,7 @@ from loadtests.samples import Samples
 from loadtests.scenarios import SCENARIOS, USUAL, Scenario
 from loadtests.timeline import Timeline
 
-# A Prometheus that takes other rules starts again.
+# Drills take Prometheus away for a while.
 _BLIND_SECONDS = 30.0
 # What is asserted of the whole run, and of what must be so before it begins.
 

@@ -112,9 +112,10 @@ class Follower:
                 await asyncio.sleep(self._following.poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311
 
     async def _poll(self, tasks: asyncio.TaskGroup, registry: Registry) -> None:
+        alias = self._following.alias if self._others else None
+        known = self._following.models.others
         try:
-            alias = self._following.alias if self._others else None
-            registered = await registry.registered(self._names, alias)
+            registered = await registry.registered(self._names, alias, known)
         except RegistryUnreachableError as error:
             self._registry_down(error.message)
             self._lifecycle.is_asking_for_others = False
@@ -125,7 +126,7 @@ class Follower:
             if name not in self._followed:
                 self._followed[name] = self._create(name)
                 _start(tasks, registry, self._followed[name])
-        gone = [name for name in self._following.models.others if name not in others]
+        gone = [name for name in known if name not in others]
         for name in gone:
             await self._followed.pop(name).stop()
         self._following.models.expect(others)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from service.digests import TAG, Digests
@@ -29,11 +30,12 @@ from service.package import (
     VERSION_PATTERN,
 )
 
+_log = structlog.stdlib.get_logger(__name__)
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _MAX_ANSWER_BYTES = 4_194_304
 _MAX_PAGES = 50
-_PAGE = "100"
+_PAGE, _SMALLER = 100, 10
 _LIMITS = {DESCRIPTOR_FILE: MAX_DESCRIPTOR_BYTES, REFERENCE_FILE: MAX_REFERENCE_BYTES}
 # No address of another host, nothing that leads up, nothing that a server may read otherwise.
 _ARTIFACT_URI = re.compile(r"mlflow-artifacts:((?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){1,16})")
@@ -53,6 +55,12 @@ class _Model(BaseModel):
     name: str
     aliases: list[_Alias] = []
     tags: list[_Tag] = []
+
+    def registered(self) -> Registered:
+        return Registered(
+            {item.alias: item.version for item in self.aliases},
+            {tag.key: tag.value for tag in self.tags},
+        )
 
 
 class _Page(BaseModel):
@@ -89,31 +97,72 @@ class Registry:
     def __init__(self, fetcher: Fetcher, *, max_model_bytes: int) -> None:
         self._fetcher = fetcher
         self._max_model_bytes = max_model_bytes
+        self._too_large: set[str] = set()
 
     async def registered(
-        self, names: Collection[str], alias: str | None = None
+        self, names: Collection[str], alias: str | None = None, others: Collection[str] = ()
     ) -> dict[str, Registered]:
         """Each model in ``names`` that is registered, and each other one that has ``alias``.
 
-        Others whose name is none that a package can have are left out.
+        Others whose name is none that a package can have are left out. ``others`` are those that
+        are known already: like ``names`` they are found however long the list of all models is.
         """
-        found: dict[str, Registered] = {}
-        query = {"max_results": _PAGE}
+        if alias is None:
+            models = await self._by_name(names)
+            if names and self._too_large == set(names):
+                raise AnswerTooLargeError(f"it answers with more than {_MAX_ANSWER_BYTES} bytes")
+            return models
+        models, is_whole = await self._list(names, alias)
+        if not is_whole:
+            known = await self._by_name((set(names) | set(others)) - models.keys())
+            models |= {
+                name: model
+                for name, model in known.items()
+                if name in names or alias in model.aliases
+            }
+        return models
+
+    async def _list(self, names: Collection[str], alias: str) -> tuple[dict[str, Registered], bool]:
+        """Those of all models that are wanted, and whether the list could be read to its end."""
+        models: dict[str, Registered] = {}
+        size = _PAGE
+        query: dict[str, str] = {}
         for _ in range(_MAX_PAGES):
-            page = await self._ask("registered-models/search", query, _Page)
+            try:
+                page = await self._ask(
+                    "registered-models/search", {**query, "max_results": str(size)}, _Page
+                )
+            except AnswerTooLargeError:
+                if size == 1:
+                    return models, False
+                size //= _SMALLER
+                continue
             for model in page.registered_models:
-                aliases = {item.alias: item.version for item in model.aliases}
-                is_other = alias in aliases and re.fullmatch(NAME_PATTERN, model.name)
+                registered = model.registered()
+                is_other = alias in registered.aliases and re.fullmatch(NAME_PATTERN, model.name)
                 if model.name in names or is_other:
-                    tags = {tag.key: tag.value for tag in model.tags}
-                    found[model.name] = Registered(aliases, tags)
-            if not page.next_page_token or (alias is None and len(found) == len(names)):
-                return found
+                    models[model.name] = registered
+            if not page.next_page_token:
+                return models, True
             query["page_token"] = page.next_page_token
-        if found.keys() >= set(names):
-            # There are more others than anybody asks for.
-            return found
-        raise RegistryUnreachableError(f"its list of models has more than {_MAX_PAGES} pages")
+        return models, False
+
+    async def _by_name(self, names: Collection[str]) -> dict[str, Registered]:
+        """One request for each: what is wrong with one model says nothing about the next."""
+        models: dict[str, Registered] = {}
+        too_large: set[str] = set()
+        for name in names:
+            query = {"filter": f"name = '{name}'", "max_results": "1"}
+            try:
+                page = await self._ask("registered-models/search", query, _Page)
+            except AnswerTooLargeError:
+                too_large.add(name)
+                continue
+            models |= {m.name: m.registered() for m in page.registered_models if m.name == name}
+        for name in too_large - self._too_large:
+            _log.warning("registry entry too large", model=name, limit_bytes=_MAX_ANSWER_BYTES)
+        self._too_large = too_large
+        return models
 
     async def digest_tag(self, name: str, version: str) -> str | None:
         """The tag of a version that says which files it has; None without such a tag."""

@@ -29,8 +29,8 @@ _NUMBERS: dict[str, type[np.generic]] = {
 }  # fmt: skip
 FLOATS = ("tensor(float)", "tensor(double)")
 _STRINGS = "tensor(string)"
-# What the runtime says where a graph takes no category but those that it was made for.
-_UNKNOWN_CATEGORY = "Unknown Category"
+# What the runtime says where an encoder does not know a value, and its owner has that fail.
+UNKNOWN_CATEGORY = "Unknown Category"
 OUTPUTS = {
     "boolean": "tensor(bool)", "long": "tensor(int64)", "float": "tensor(float)",
     "double": "tensor(double)", "string": _STRINGS,
@@ -66,7 +66,8 @@ class Tabular:
         """Run ``rows`` made-up rows. Raises ModelInvalidError if there is no answer to them.
 
         What the numbers are is not looked at: of such rows a good model may know nothing. One that
-        takes strings may refuse those that it does not know.
+        takes strings may refuse those that it does not know, and one of categories that are numbers
+        does so in the runtime's words for that.
         """
         sample = np.zeros((rows, len(self._part.inputs)), object if self._has_strings else float)
         for place, column in enumerate(self._part.inputs):
@@ -80,7 +81,8 @@ class Tabular:
             raise
         except Exception as error:
             # Of memory the runtime tells in its own words.
-            if not self._has_strings or "alloc" in str(error):
+            may_refuse = self._has_strings or UNKNOWN_CATEGORY in str(error)
+            if not may_refuse or "alloc" in str(error):
                 raise ModelInvalidError(f"{GRAPH_FILE} does not run: {first_line(error)}") from None
 
     def predict(
@@ -95,7 +97,7 @@ class Tabular:
         try:
             outputs = self._run(rows, options)
         except Fail as error:
-            if _UNKNOWN_CATEGORY in str(error):
+            if UNKNOWN_CATEGORY in str(error):
                 raise InvalidRequestError("a category is not one that the model knows") from None
             raise
         for output in outputs:

@@ -11,10 +11,12 @@ import distribution
 import pytest
 
 from kindling import cluster as clusters
-from kindling import retry, settings
+from kindling import retry, settings, web
 
 # Before any test imports it: onnxruntime otherwise reports its use and keeps an id on disk.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# Servers of tests are on loopback, where the proxy of a developer's environment does not lead.
+os.environ |= web.loopback_variables(os.environ)
 
 CLUSTER_TESTS = Path(__file__).parent / "cluster"
 

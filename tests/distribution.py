@@ -20,7 +20,7 @@ CLUSTER = "tests/cluster/"
 # What takes seconds comes first, so that a broken unit test shows at once.
 QUICK = ("tests/kindling/", "tests/plugins/", "tests/roles/", "tests/supply/")
 LONGEST_FIRST = (
-    "tests/images/test_go_programs.py", "tests/rules/", "tests/importer/test_conversion.py",
+    "tests/images/test_go_programs.py", "tests/rules/", "tests/importer/",
     "tests/charts/test_every_chart.py", "tests/service/test_refused.py",
     "tests/service/test_follow.py", "tests/service/test_canary.py", "tests/service/test_fuzz.py",
     "tests/service/test_tracing.py",

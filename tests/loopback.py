@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qs, urlsplit
 
 
 class Loopback:
@@ -39,3 +41,18 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class JsonHandler(BaseHTTPRequestHandler):
+    """Answers a GET with the status and the JSON that ``fake.answer`` gives for its query."""
+
+    fake: Any
+
+    def do_GET(self) -> None:
+        status, content = self.fake.answer(parse_qs(urlsplit(self.path).query))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""

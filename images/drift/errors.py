@@ -15,6 +15,10 @@ class SettingsInvalidError(DriftError):
     """A setting is unknown or has a bad value; the process must not start."""
 
 
+class NoReplicaError(DriftError):
+    """The service's name has no address: none of its replicas is ready."""
+
+
 class CallFailedError(DriftError):
     """Somebody does not answer, or not as they should; ``status`` is theirs if they do."""
 

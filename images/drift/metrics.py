@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -24,13 +30,23 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.failures = Counter(
+        self._failures = Counter(
             "model_drift_failures_total",
-            "Times that a replica or the registry did not do what it was asked.",
+            "Calls to a replica or the registry that failed.",
+            registry=self.registry,
+        )
+        self._check_failures = Gauge(
+            "model_drift_check_failures",
+            "Calls that failed in the latest check; 0 while no replica is ready.",
             registry=self.registry,
         )
         self._families: list[Metric] = []
         self.registry.register(self)
+
+    def ended(self, failures: int) -> None:
+        """Export that a check ended, in which so many calls failed."""
+        self._failures.inc(failures)
+        self._check_failures.set(failures)
 
     def checked(self, versions: Sequence[Merged], findings: Sequence[Finding], now: float) -> None:
         """Replace all series: samples of each version, distances of those that were compared."""

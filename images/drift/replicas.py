@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from drift.calls import call
-from drift.errors import CallFailedError
+from drift.errors import CallFailedError, NoReplicaError
 from drift.sketches import VersionSketch, parse
 
 _MOST_BYTES = 33_554_432
 _AT_ONCE = 8
+# A headless Service names its ready pods alone; without any there is no such name, or no data.
+_NO_ADDRESS = (socket.EAI_NONAME, socket.EAI_NODATA)
 
 Resolve = Callable[[str, int], list[str]]
 
@@ -26,11 +28,16 @@ class Answers:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses behind ``host``, each as ``ADDRESS:PORT``. Raises CallFailedError."""
+    """The addresses behind ``host``, each as ``ADDRESS:PORT``.
+
+    Raises NoReplicaError where it has none, CallFailedError where the resolver does not say.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise CallFailedError(f"{host} has no address: {error.strerror}") from None
+        if error.errno in _NO_ADDRESS:
+            raise NoReplicaError(f"{host} has no address: {error.strerror}") from None
+        raise CallFailedError(f"{host} cannot be resolved: {error.strerror}") from None
     return sorted(
         {
             f"[{address[0]}]:{port}" if family == socket.AF_INET6 else f"{address[0]}:{port}"
@@ -46,9 +53,10 @@ class Replicas:
         self._host, self._port, self._seconds, self._find = host, port, seconds, find
 
     def ask(self) -> Answers:
-        """The sketches of all replicas, several at a time. Raises CallFailedError if none is found.
+        """The sketches of all replicas, several at a time.
 
         A replica that does not answer is a failure among the answers.
+        Raises NoReplicaError if none is ready, CallFailedError if that cannot be known.
         """
         addresses = self._find(self._host, self._port)
         answers = Answers()

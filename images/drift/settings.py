@@ -31,9 +31,8 @@ class Settings(BaseModel):
         description="Name whose addresses are those of the service's replicas.",
     )
     service_port: int = Field(default=8000, ge=1, le=65535, description="Their port.")
-    interval_seconds: float = Field(
-        default=60.0, ge=1, le=86_400, description="Between two checks."
-    )
+    # DriftCheckStale fires after an hour without a check.
+    interval_seconds: float = Field(default=60.0, ge=1, le=1800, description="Between two checks.")
     minimum_rows: int = Field(
         default=200, ge=20, description="Fewest recent rows from which a version is judged."
     )

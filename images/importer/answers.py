@@ -21,12 +21,22 @@ _TYPES = {"b": "boolean", "i": "long", "u": "long", "U": "string", "S": "string"
 
 @dataclass(frozen=True)
 class Output:
-    """An output of the package. ``classes`` are those of probabilities."""
+    """An output of the package. ``classes`` are those of probabilities.
+
+    ``source`` is 0 for what ``predict`` gives, and k for the probabilities of target k - 1.
+    """
 
     name: str
     type: str
     size: int
     classes: tuple[Any, ...] | None = None
+    source: int = 0
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """As model.json has it."""
+        found: dict[str, Any] = {"name": self.name, "type": self.type, "size": self.size}
+        return found if self.classes is None else found | {"classes": self.classes}
 
 
 def as_estimator(model: Any) -> Any:
@@ -52,12 +62,21 @@ def has_probabilities(model: Any) -> bool:
     return bool(is_classifier(model)) and hasattr(model, "predict_proba")
 
 
-def outputs_of(model: Any, said: list[NDArray[Any]]) -> list[Output]:
-    """The outputs of a model that has ``said`` this of some rows. Raises RefusedError."""
+def outputs_of(model: Any, said: list[NDArray[Any]], predict_fn: str) -> list[Output]:
+    """The outputs of a model that has ``said`` this of some rows, ``predict_fn``'s first.
+
+    Raises RefusedError.
+    """
     first, *others = said
     kind = "float" if first.dtype == np.float32 else _TYPES.get(first.dtype.kind, "double")
     named = "label" if is_classifier(model) else "prediction"
     outputs = [Output(named, kind, first.shape[1])]
+    if predict_fn == "predict_proba" and len(others) != 1:
+        raise RefusedError(
+            "it was logged with pyfunc_predict_fn=predict_proba, and does not give one table of"
+            " probabilities",
+            "log it without pyfunc_predict_fn",
+        )
     if not others:
         return outputs
     classes = model.classes_
@@ -71,7 +90,11 @@ def outputs_of(model: Any, said: list[NDArray[Any]]) -> list[Output]:
         )
     for k, one in enumerate(known):
         name = f"probabilities_{k}" if first.shape[1] > 1 else "probabilities"
-        outputs.append(Output(name, "float", len(one), tuple(np.asarray(one).tolist())))
+        listed = tuple(np.asarray(one).tolist())
+        outputs.append(Output(name, "float", len(one), listed, k + 1))
+    if predict_fn == "predict_proba":
+        # The first output is what /invocations answers.
+        outputs.reverse()
     return outputs
 
 

@@ -1,57 +1,49 @@
-"""Which categories the encoders of a pipeline know for which column of its input."""
+"""Which categories and which words the steps of a model know of the columns of its input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.feature_extraction.text import CountVectorizer
+
+from importer.walk import steps_of
 
 
-def categories_of(model: Any, names: Sequence[str]) -> dict[int, list[Any]]:
+def categories_of(model: Any, names: list[str]) -> dict[int, list[Any]]:
     """Known categories by place of the column; columns that nothing encodes are not there."""
-    found: dict[int, list[Any]] = {}
-    _walk(model, list(range(len(names))), names, found)
-    return found
+    result: dict[int, list[Any]] = {}
+    for step in steps_of(model, names):
+        known = getattr(step.estimator, "categories_", None)
+        if isinstance(known, list) and len(known) == len(step.positions):
+            for position, categories in zip(step.positions, known, strict=True):
+                result.setdefault(
+                    position, [one for one in categories if one == one and one is not None]
+                )
+    return result
 
 
-def _walk(step: Any, places: list[int], names: Sequence[str], found: dict[int, list[Any]]) -> None:
-    if isinstance(step, Pipeline):
-        for _, part in step.steps:
-            _walk(part, places, names, found)
-            # What follows sees other columns than the pipeline's own.
-            if isinstance(part, (ColumnTransformer, FeatureUnion)):
-                return
-    elif isinstance(step, FeatureUnion):
-        for _, part in step.transformer_list:
-            _walk(part, places, names, found)
-    elif isinstance(step, ColumnTransformer):
-        for _, part, chosen in step.transformers_:
-            _walk(part, _chosen(chosen, places, names), names, found)
-    else:
-        known = getattr(step, "categories_", None)
-        if isinstance(known, list) and len(known) == len(places):
-            for place, categories in zip(places, known, strict=True):
-                found.setdefault(place, [one for one in categories if one == one])
+def words_of(model: Any, names: list[str]) -> dict[int, list[str]]:
+    """Words of the vocabularies by place of the column of texts."""
+    result: dict[int, list[str]] = {}
+    for step in steps_of(model, names):
+        if isinstance(step.estimator, CountVectorizer) and len(step.positions) == 1:
+            known = getattr(step.estimator, "vocabulary_", {})
+            words = sorted({word for term in known for word in str(term).split(" ")})
+            result.setdefault(step.positions[0], words)
+    return result
 
 
-def _chosen(chosen: Any, places: list[int], names: Sequence[str]) -> list[int]:
-    """The places of columns chosen by name, number, slice or mask."""
-    if isinstance(chosen, str):
-        return [place for place in places if names[place] == chosen]
-    if isinstance(chosen, slice) and not isinstance(chosen.start, str):
-        return places[chosen]
-    try:
-        wanted = np.atleast_1d(np.asarray(chosen))
-    except ValueError:
-        return []
-    if wanted.dtype.kind in "OUT":
-        by_name = {names[place]: place for place in places}
-        return [by_name[str(one)] for one in wanted if str(one) in by_name]
-    if wanted.dtype.kind == "b":
-        return [place for place, take in zip(places, wanted, strict=False) if take]
-    if wanted.dtype.kind in "iu":
-        return [places[int(one)] for one in wanted if -len(places) <= one < len(places)]
-    return []
+def takes_texts(model: Any) -> bool:
+    """Whether the model is given texts themselves, not a table with a column of them."""
+    while not isinstance(model, CountVectorizer):
+        if hasattr(model, "steps"):
+            model = model.steps[0][1]
+        elif hasattr(model, "transformer_list"):
+            model = model.transformer_list[0][1]
+        elif hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        elif getattr(model, "estimator", None) is not None:
+            model = model.estimator
+        else:
+            return False
+    return True

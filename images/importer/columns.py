@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ NUMPY = {
     "double": "float64", "string": "object",
 }  # fmt: skip
 FLOATS = ("float", "double")
+# What MLflow calls a whole table, or a value, that it cannot describe.
+_NAMELESS = ("any", "AnyType", "Any")
 _TENSORS = {numpy: name for name, numpy in NUMPY.items() if name != "string"}
 
 
@@ -47,6 +49,23 @@ def columns_of(schema: Schema) -> tuple[tuple[Column, ...], str]:
     return columns, tensor
 
 
+def with_missing(columns: tuple[Column, ...], example: Any) -> tuple[Column, ...]:
+    """The columns, doubles where the example has nothing in one of integers or booleans.
+
+    Only floats have a value for what is missing, and the model itself is given floats then.
+    """
+    if not isinstance(example, pd.DataFrame):
+        return columns
+    return tuple(
+        replace(one, type="double")
+        if one.type in ("boolean", "integer", "long")
+        and one.name in example
+        and bool(example[one.name].isna().any())
+        else one
+        for one in columns
+    )
+
+
 def table(columns: tuple[Column, ...], values: list[Any], tensor: str = "") -> Any:
     """What the model is given: a matrix where its signature has one, or a table."""
     if tensor:
@@ -63,7 +82,11 @@ def values(given: Any, columns: tuple[Column, ...]) -> list[NDArray[Any]]:
     try:
         if isinstance(given, pd.DataFrame):
             return [given[c.name].to_numpy(NUMPY[c.type]) for c in columns]
-        matrix = np.atleast_2d(np.asarray(given))
+        if isinstance(given, pd.Series):
+            given = given.to_numpy()
+        matrix = np.asarray(given)
+        # Of one column, a list of its values is its rows.
+        matrix = matrix.reshape(-1, 1) if len(columns) == 1 else np.atleast_2d(matrix)
         return [matrix[:, k].astype(NUMPY[c.type]) for k, c in enumerate(columns)]
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise RefusedError(
@@ -88,6 +111,12 @@ def _of_tensor(specs: list[Any]) -> tuple[tuple[Column, ...], str]:
 def _of_spec(place: int, spec: Any) -> Column:
     name = str(place) if spec.name is None else str(spec.name)
     kind = spec.type.name if isinstance(spec.type, DataType) else str(spec.type)
+    if kind in _NAMELESS:
+        raise RefusedError(
+            f"its signature says {kind} where a table's columns should be: MLflow writes that for a"
+            " table with a column that it has no type for (uint64, timedelta, period, complex)",
+            "cast that column to int64, float64 or str, and log the model again",
+        )
     if kind not in NUMPY:
         raise RefusedError(
             f"its column {name} is of type {kind}; what is taken is {', '.join(NUMPY)}",

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-import pandas as pd
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
@@ -43,16 +42,15 @@ class Layout:
     floats: bool = True
 
     def feed(
-        self, given: Any, columns: Sequence[Column], names: Sequence[str]
+        self, values: Sequence[Any], columns: Sequence[Column], names: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
-        """What the graph is given for a table or a matrix; ``names`` are those of its inputs."""
+        """What the service gives the graph for columns of values; ``names`` are its inputs'."""
         number = _NUMBERS[self.precision][1]
         if self.graph_input == "matrix":
-            values = given.to_numpy(number) if isinstance(given, pd.DataFrame) else given
-            return {names[0]: np.asarray(values, number)}
+            return {names[0]: np.column_stack([np.asarray(one, number) for one in values])}
         return {
-            name: self._column(given[c.name], c, number)[:, None]
-            for name, c in zip(names, columns, strict=True)
+            name: self._column(one, c, number)[:, None]
+            for name, one, c in zip(names, values, columns, strict=True)
         }
 
     def types(self, columns: Sequence[Column]) -> list[tuple[str, Any]]:
@@ -103,6 +101,8 @@ def convert(
         model, initial_types=layout.types(columns), target_opset=OPSET, options=options
     )
     _finish(graph.graph, outputs)
+    if layout.precision == "double":
+        _round(graph.graph, layout, columns)
     onnx.checker.check_model(graph)
     return graph
 
@@ -113,18 +113,10 @@ def _finish(graph: onnx.GraphProto, outputs: Sequence[Output]) -> None:
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     taken |= {one.name for one in (*graph.input, *graph.initializer)}
     del graph.output[:]
-    for node in graph.node:
-        if node.op_type == "StringNormalizer":
-            # By default it wants a locale that small images lack.
-            kept = [one for one in node.attribute if one.name != "locale"]
-            del node.attribute[:]
-            node.attribute.extend([*kept, helper.make_attribute("locale", "C.UTF-8")])
     for place, output in enumerate(outputs):
-        source = made[0].name
-        if place:
-            source = made[1].name
-            if len(outputs) > 2:
-                source = _probabilities(graph, made[1], place - 1, output.size)
+        source = made[min(output.source, 1)].name
+        if output.source and len(outputs) > 2:
+            source = _probabilities(graph, made[1], output.source - 1, output.size)
         name = output.name
         while name in taken:
             name += "_"
@@ -132,9 +124,40 @@ def _finish(graph: onnx.GraphProto, outputs: Sequence[Output]) -> None:
         taken.add(name)
         shape = _constant(graph, f"kindling_shape_{place}", [-1, output.size])
         kind = _TENSORS[output.type]
-        _node(graph, "Cast", [source], f"kindling_cast_{place}", to=kind)
-        _node(graph, "Reshape", [f"kindling_cast_{place}", shape], name)
+        found = f"kindling_cast_{place}"
+        _node(graph, "Cast", [source], found, to=kind)
+        if output.classes is not None:
+            # Rounding has put some a little below 0 or above 1.
+            bounds = [_constant(graph, f"{found}_{k}", k, np.float32) for k in (0, 1)]
+            _node(graph, "Clip", [found, *bounds], f"{found}_clip")
+            found = f"{found}_clip"
+        _node(graph, "Reshape", [found, shape], name)
         graph.output.append(helper.make_tensor_value_info(name, kind, [None, output.size]))
+
+
+def _round(graph: onnx.GraphProto, layout: Layout, columns: Sequence[Column]) -> None:
+    """Round the columns whose owner had them in single precision, before anything else."""
+    single = [column.type == "float" for column in columns]
+    whole = layout.graph_input == "matrix"
+    for place, given in enumerate(graph.input):
+        if not (any(single) if whole else single[place]):
+            continue
+        names = [f"kindling_{step}_{place}" for step in ("single", "rounded", "given")]
+        steps = [
+            helper.make_node("Cast", [given.name], [names[0]], to=TensorProto.FLOAT),
+            helper.make_node("Cast", [names[0]], [names[1]], to=TensorProto.DOUBLE),
+        ]
+        found = names[1]
+        if whole and not all(single):
+            mask = _constant(graph, f"kindling_mask_{place}", [single], np.bool_)
+            steps.append(helper.make_node("Where", [mask, found, given.name], [names[2]]))
+            found = names[2]
+        for node in graph.node:
+            for k, name in enumerate(node.input):
+                if name == given.name:
+                    node.input[k] = found
+        for step in reversed(steps):
+            graph.node.insert(0, step)
 
 
 def _probabilities(
@@ -152,8 +175,8 @@ def _probabilities(
     return f"{name}_own"
 
 
-def _constant(graph: onnx.GraphProto, name: str, value: Any) -> str:
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.int64), name))
+def _constant(graph: onnx.GraphProto, name: str, value: Any, kind: Any = np.int64) -> str:
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, kind), name))
     return name
 
 

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
 from importer.errors import RefusedError, one_line
+from importer.parity import Parity
+from importer.walk import steps_of
 
 _CLASS = re.compile(r"<class '([\w.]+)'>|of type '?([\w.]+)|alias '?(\w+)")
 _LIST = "https://onnx.ai/sklearn-onnx/supported.html lists what converts"
+
+
+def mismatch(model: Any, nearest: Parity, tolerance: float) -> RefusedError:
+    """What the nearest of all graphs got wrong, and where that is known, why."""
+    names = {type(step.estimator).__name__ for step in steps_of(model, [])}
+    if any(name.startswith("KNeighbors") for name in names):
+        return RefusedError(
+            f"of {nearest.rows} rows {nearest.labels} labels differ from its ONNX graph's, and"
+            f" numbers by up to {nearest.largest:.3g} of their spread: where several of its"
+            " training rows are equally near, the libraries choose others",
+            "nothing is registered; take an odd n_neighbors and weights='distance', or a model"
+            " that does not search among its rows",
+        )
+    return RefusedError(
+        f"its ONNX graph does not say what it says: of {nearest.rows} rows {nearest.labels}"
+        f" labels differ, numbers by up to {nearest.largest:.3g} of their spread"
+        f" (at most {tolerance:g})",
+        "nothing is registered; another estimator, or fewer steps, may convert exactly",
+    )
 
 
 def explain(failed: Sequence[Exception]) -> RefusedError:
@@ -31,7 +53,8 @@ def explain(failed: Sequence[Exception]) -> RefusedError:
                 "its FunctionTransformer has a function of its own, which ONNX cannot hold",
                 "do that to the data before the pipeline, or use a transformer of scikit-learn",
             )
-    error = failed[-1] if failed else RuntimeError("nothing to try")
+    # The first way is the most exact: the later ones fail for what they themselves are.
+    error = failed[0] if failed else RuntimeError("nothing to try")
     return RefusedError(
         f"it cannot be converted: {type(error).__name__}: {one_line(error)}",
         f"replace the step that this names; {_LIST}",

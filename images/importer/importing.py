@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from importer import rows
-from importer.answers import answer, as_estimator, outputs_of
-from importer.columns import FLOATS, Column, table, values
+from importer.answers import Output, answer, as_estimator
+from importer.columns import FLOATS, Column
 from importer.convert import Layout, convert, layouts
 from importer.errors import RefusedError
-from importer.failures import explain
+from importer.evidence import Evidence, gather
+from importer.failures import explain, mismatch
 from importer.parity import TOLERANCE, Parity, compare, open_graph
+from importer.rows import Rows, as_given
 from importer.source import Source, read
 
-_NAN_ROWS, _MOST_TRIED = 50, 100
+_NAN_ROWS, _MOST_TRIED = 200, 100
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,29 @@ class Proven:
     session: ort.InferenceSession
     parity: Parity
 
+    def said(self, given: Rows, source: Source, outputs: Sequence[Output]) -> list[NDArray[Any]]:
+        """What the graph makes of rows, in the order of the model's answers."""
+        found = self.session.run(None, self.layout.feed(given.values, source.columns, self.names))
+        order = sorted(range(len(outputs)), key=lambda place: outputs[place].source)
+        return [np.asarray(found[place]) for place in order]
+
 
 def run(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The figures, and the package of the model in ``folder``. Raises RefusedError."""
-    source = read(folder)
+    return package(read(folder), name)
+
+
+def package(source: Source, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The figures, and the package of a model that was read. Raises RefusedError."""
     model = as_estimator(source.model)
     if not hasattr(model, "predict"):
         raise RefusedError(
             f"a {type(source.model).__name__} has no predict",
             "log the whole pipeline, with the model that predicts as its last step",
         )
-    given = rows.random_rows(source, model.predict)
-    example = rows.example(source)
-    tried = [(one, answer(model, one)) for one in (given, example) if one is not None]
-    outputs = outputs_of(model, tried[0][1])
-    proven = _prove(source, model, outputs, tried)
-    optional = _optional(source, model, proven)
+    evidence = gather(source, model)
+    proven = _prove(source, model, evidence)
+    optional = _optional(source, model, proven, evidence)
     described = {
         "format": 1,
         "name": name,
@@ -61,51 +71,46 @@ def run(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
                 | _graph_name(proven, place, column)
                 for place, column in enumerate(source.columns)
             ],
-            "outputs": [
-                {k: v for k, v in dataclasses.asdict(one).items() if v is not None}
-                for one in outputs
-            ],
+            "outputs": [one.described for one in evidence.outputs],
             "graph_input": proven.layout.graph_input,
             "tensor": bool(source.tensor),
         },
     }
-    package = {"model.json": json.dumps(described).encode(), "model.onnx": proven.content}
+    files = {"model.json": json.dumps(described).encode(), "model.onnx": proven.content}
+    known = rows.example(source)
     figures = {
         "flavor": source.flavor, "library": source.library, "model": type(source.model).__name__,
-        "precision": proven.layout.precision, "rows": len(given),
-        "example_rows": 0 if example is None else len(example),
+        "precision": proven.layout.precision, "rows": rows.ROWS,
+        "example_rows": 0 if known is None else len(known),
+        "boundary_rows": proven.parity.rows - rows.ROWS - (len(known) if known else 0),
         "largest_difference": proven.parity.largest, "disagreements": proven.parity.labels,
         "ties": proven.parity.ties, "tolerance": TOLERANCE,
     }  # fmt: skip
-    return figures, package
+    return figures, files
 
 
-def _prove(source: Source, model: Any, outputs: Any, tried: Any) -> Proven:
+def _prove(source: Source, model: Any, evidence: Evidence) -> Proven:
     """The first layout whose graph agrees on all rows that were tried. Raises RefusedError."""
     failed: list[Exception] = []
     nearest: Parity | None = None
     for layout in layouts(source.columns, source.tensor):
         try:
-            graph = convert(model, layout, source.columns, outputs)
+            graph = convert(model, layout, source.columns, evidence.outputs)
             names = [one.name for one in graph.graph.input]
             content = graph.SerializeToString()
-            session = open_graph(content)
-            parity = Parity(0, 0.0, 0, 0)
-            for given, said in tried:
-                parity += compare(session, layout.feed(given, source.columns, names), said)
+            found = Proven(layout, names, content, open_graph(content), Parity(0, 0.0, 0, 0))
+            parity = evidence.judge(
+                functools.partial(found.said, source=source, outputs=evidence.outputs)
+            )
         except Exception as error:
             failed.append(error)
             continue
         if parity.holds:
-            return Proven(layout, names, content, session, parity)
+            return Proven(layout, names, content, found.session, parity)
         if nearest is None or (parity.labels, parity.largest) < (nearest.labels, nearest.largest):
             nearest = parity
     if nearest is not None:
-        raise RefusedError(
-            f"its ONNX graph does not say what it says: of {nearest.rows} rows {nearest.labels}"
-            f" labels differ, numbers by up to {nearest.largest:.3g} (at most {TOLERANCE:g})",
-            "nothing is registered; another estimator, or fewer steps, may convert exactly",
-        )
+        raise mismatch(model, nearest, TOLERANCE)
     raise explain(failed)
 
 
@@ -116,22 +121,23 @@ def _graph_name(proven: Proven, place: int, column: Column) -> dict[str, str]:
     return {"graph_name": proven.names[place]}
 
 
-def _optional(source: Source, model: Any, proven: Proven) -> set[str]:
+def _optional(source: Source, model: Any, proven: Proven, evidence: Evidence) -> set[str]:
     """Columns of floats that may be missing: the model takes NaN, and the graph says the same."""
-    given = rows.random_rows(source, model.predict, _NAN_ROWS)
-    drawn = values(given, source.columns)
+    drawn = [np.asarray(one)[:_NAN_ROWS] for one in evidence.rows[0][0].values]
     places = [place for place, column in enumerate(source.columns) if column.type in FLOATS]
-    missing = np.random.default_rng(rows.SEED).random((len(source.columns), len(given))) < 0.5
+    count = len(drawn[0])
+    missing = np.random.default_rng(rows.SEED).random((len(source.columns), count)) < 0.5
 
     def agree(chosen: Collection[int]) -> bool:
         wanting = [
             np.where(missing[place], np.nan, one) if place in chosen else one
             for place, one in enumerate(drawn)
         ]
-        frame = table(source.columns, wanting, source.tensor)
         try:
-            feed = proven.layout.feed(frame, source.columns, proven.names)
-            return compare(proven.session, feed, answer(model, frame)).holds
+            given = Rows(wanting, as_given(source, wanting))
+            wanted = answer(model, given.table)
+            said = proven.said(given, source, evidence.outputs)
+            return compare(said, wanted, evidence.spreads, evidence.classes).parity.holds
         except Exception:
             return False
 

@@ -17,8 +17,8 @@ TOLERANCE = 1e-4
 class Parity:
     """Figures of a comparison: rows, the largest difference, labels that differ.
 
-    Differences are absolute up to 1 and relative above. ``ties`` are labels that differ where
-    the two best classes are as good as equally probable.
+    Differences are shares of the spread of an output. ``ties`` are labels that differ where the
+    model's own best class and the graph's are as good as equally probable.
     """
 
     rows: int
@@ -38,46 +38,96 @@ class Parity:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Spread:
+    """Where the numbers of an output lie: the middle one, and how far most are apart."""
+
+    center: NDArray[np.float64]
+    width: NDArray[np.float64]
+
+    def shares(self, got: NDArray[Any], want: NDArray[Any]) -> NDArray[np.float64]:
+        """How far numbers are apart, as a share of the width or of what lies farther out.
+
+        What single precision cannot tell apart is equal where the model itself has no more.
+        """
+        exact = want.dtype == np.float64 and got.dtype == np.float64
+        got, want = got.astype(np.float64), want.astype(np.float64)
+        same = (got == want) | (np.isnan(got) & np.isnan(want))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            away = np.abs(got - want) - (1e-12 if exact else 5e-7) * np.abs(want)
+            shares = np.maximum(away, 0) / np.maximum(self.width, np.abs(want - self.center))
+        return np.where(same | (away <= 0), 0.0, np.where(np.isnan(shares), np.inf, shares))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How each row fared: its largest share, and how many of its labels differ or tie."""
+
+    shares: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    ties: NDArray[np.int64]
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """The rows of which the graph does not say what the model says."""
+        return (self.labels > 0) | (self.shares > TOLERANCE)
+
+    @property
+    def parity(self) -> Parity:
+        """All rows together."""
+        largest = float(self.shares.max()) if self.shares.size else 0.0
+        return Parity(len(self.shares), largest, int(self.labels.sum()), int(self.ties.sum()))
+
+
 def open_graph(content: bytes) -> ort.InferenceSession:
     """A session on one processor. Raises what onnxruntime raises."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    # What it logs as it fails is raised too.
+    options.log_severity_level = 4
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def compare(
-    session: ort.InferenceSession, feed: dict[str, NDArray[Any]], wanted: Sequence[NDArray[Any]]
-) -> Parity:
-    """Compare what the graph makes of ``feed`` with what the model said, output by output.
+def spreads(said: Sequence[NDArray[Any]]) -> list[Spread]:
+    """Of each output that a model has ``said`` of ordinary rows."""
+    found = []
+    for table in said:
+        if table.dtype.kind != "f":
+            table = np.zeros((1, table.shape[1]))
+        numbers = np.where(np.isfinite(table), table, 0.0).astype(np.float64)
+        low, center, high = np.quantile(numbers, (0.1, 0.5, 0.9), axis=0)
+        width = high - low
+        whole = numbers.max(axis=0) - numbers.min(axis=0)
+        width = np.where(width > 0, width, whole)
+        # An output that never changes is compared by its size.
+        width = np.where(width > 0, width, np.maximum(np.abs(center), 1e-9))
+        found.append(Spread(center, width))
+    return found
 
-    Raises ValueError for other shapes, and what onnxruntime raises.
+
+def compare(
+    found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]], known: Sequence[Spread],
+    classes: Sequence[Sequence[Any]],
+) -> Comparison:  # fmt: skip
+    """Compare what the graph ``found`` with what the model said, output by output.
+
+    Labels come first, then the probabilities of the ``classes`` of each. Raises ValueError for
+    other shapes.
     """
-    found = [np.asarray(one) for one in session.run(None, feed)]
-    labels, ties, largest = 0, 0, 0.0
-    for got, want in zip(found, wanted, strict=True):
+    rows = len(wanted[0])
+    shares, labels, ties = np.zeros(rows), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    for got, want, spread in zip(found, wanted, known, strict=True):
         if got.shape != want.shape:
             raise ValueError(f"the graph gives {got.shape} where the model gives {want.shape}")
         if want.dtype.kind == "f":
-            largest = max(largest, difference(got, want))
+            if want.size:
+                shares = np.maximum(shares, spread.shares(got, want).max(axis=1))
             continue
         differ = _words(got) != _words(want)
-        close = differ & _tied(wanted, want.shape)
-        ties += int(close.sum())
-        labels += int(differ.sum() - close.sum())
-    return Parity(len(wanted[0]), largest, labels, ties)
-
-
-def difference(got: NDArray[Any], want: NDArray[Any]) -> float:
-    """The largest one, absolute or, of numbers beyond 1, relative; NaN equals NaN."""
-    got, want = got.astype(np.float64), want.astype(np.float64)
-    if not got.size:
-        return 0.0
-    same = (got == want) | (np.isnan(got) & np.isnan(want))
-    with np.errstate(invalid="ignore"):
-        away = np.abs(got - want) / np.maximum(1.0, np.abs(want))
-    away = np.where(same, 0.0, np.where(np.isnan(away), np.inf, away))
-    return float(away.max())
+        close = differ & _tied(found, wanted, classes)
+        ties += close.sum(axis=1)
+        labels += differ.sum(axis=1) - close.sum(axis=1)
+    return Comparison(shares, labels, ties)
 
 
 def _words(array: NDArray[Any]) -> NDArray[Any]:
@@ -87,11 +137,19 @@ def _words(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(str)
 
 
-def _tied(wanted: Sequence[NDArray[Any]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where the two best probabilities of a label are within the tolerance, ``shape``."""
-    tied = np.zeros(shape, bool)
-    for column, table in enumerate(wanted[1 : shape[1] + 1]):
-        if table.shape[1] > 1:
-            best = np.sort(table.astype(np.float64), axis=1)
-            tied[:, column] = best[:, -1] - best[:, -2] <= TOLERANCE
+def _tied(
+    found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]], classes: Sequence[Sequence[Any]]
+) -> NDArray[np.bool_]:
+    """Where both labels are the best of their side's probabilities, which are nearly equal.
+
+    A model that does not take the best of its probabilities has no ties.
+    """
+    tied = np.zeros(wanted[0].shape, bool)
+    tables = zip(found[1:], wanted[1:], classes, strict=True)
+    for column, (got, want, known) in enumerate(tables):
+        rows, words, table = np.arange(len(want)), _words(np.array(known)), want.astype(np.float64)
+        own, graphs = table.argmax(axis=1), got.argmax(axis=1)
+        close = table[rows, own] - table[rows, graphs] <= TOLERANCE
+        close &= _words(wanted[0][:, column]) == words[own]
+        tied[:, column] = close & (_words(found[0][:, column]) == words[graphs])
     return tied

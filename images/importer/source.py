@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import platform
@@ -13,7 +14,7 @@ from typing import Any
 import mlflow
 from mlflow.models import Model
 
-from importer.columns import Column, columns_of
+from importer.columns import Column, columns_of, with_missing
 from importer.errors import RefusedError, one_line
 
 # The flavor, the key of the version that the model was saved with, and the package.
@@ -31,7 +32,10 @@ _HOW = (
 
 @dataclass(frozen=True)
 class Source:
-    """A model as its owner logged it. ``example`` is a table, a matrix or None."""
+    """A model as its owner logged it. ``example`` is a table, a matrix or None.
+
+    ``predict_fn`` is what MLflow's pyfunc calls, ``saved`` the library that wrote the model.
+    """
 
     model: Any
     flavor: str
@@ -39,6 +43,8 @@ class Source:
     columns: tuple[Column, ...]
     tensor: str
     example: Any
+    predict_fn: str = "predict"
+    saved: str = ""
 
 
 def read(folder: Path) -> Source:
@@ -58,11 +64,27 @@ def read(folder: Path) -> Source:
     if signature is None or signature.inputs is None:
         raise RefusedError("it has neither a signature nor an input example", _HOW)
     columns, tensor = columns_of(signature.inputs)
+    columns = with_missing(columns, example)
     _refuse_functions(described, folder, flavor)
     package = _FLAVORS[flavor][1]
     installed = version(_PACKAGES.get(package, package))
     model = _load(folder, flavor, described.flavors[flavor], installed)
-    return Source(model, flavor, f"{package} {installed}", columns, tensor, example)
+    saved = str(described.flavors[flavor].get(_FLAVORS[flavor][0], "an unknown version"))
+    return Source(
+        model, flavor, f"{package} {installed}", columns, tensor, example,
+        _predict_fn(described), f"{package} {saved}",
+    )  # fmt: skip
+
+
+def _predict_fn(described: Model) -> str:
+    """What MLflow calls of the estimator. Raises RefusedError for what no package can have."""
+    asked = str(described.flavors.get("python_function", {}).get("predict_fn", "predict"))
+    if asked not in ("predict", "predict_proba"):
+        raise RefusedError(
+            f"it was logged with pyfunc_predict_fn={asked}; predict and predict_proba are taken",
+            "log it without pyfunc_predict_fn",
+        )
+    return asked
 
 
 def _described(folder: Path) -> Model:
@@ -77,7 +99,13 @@ def _described(folder: Path) -> Model:
 
 def _example(described: Model, folder: Path) -> Any:
     try:
-        return described.load_input_example(str(folder))
+        try:
+            return described.load_input_example(str(folder))
+        except Exception:
+            # Integers of which one is missing do not fit a signature of integers.
+            plain = copy.copy(described)
+            plain.signature = None
+            return plain.load_input_example(str(folder))
     except Exception as error:
         raise RefusedError(
             f"its input example cannot be read: {one_line(error)}",

@@ -16,12 +16,13 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import artifacts
 import logs
 
 _log = logging.getLogger("mlflow.serve")
@@ -37,9 +38,7 @@ def main(arguments: list[str]) -> int:
     env = os.environ
     logs.configure()
     _serve_metrics(int(env["METRICS_PORT"]), env)
-    user, password = quote(env["DATABASE_USER"]), quote(env["DATABASE_PASSWORD"], safe="")
-    where = f"{env['DATABASE_HOST']}:{env['DATABASE_PORT']}/{env['DATABASE_NAME']}"
-    url = f"postgresql://{user}:{password}@{where}"
+    url = database_url(env)
     env["MLFLOW_AUTH_CONFIG_PATH"] = str(_auth_config(url, env["DEFAULT_PERMISSION"]))
     # Only now: the authentication module reads its configuration when it is imported.
     from mlflow.cli import cli
@@ -49,6 +48,8 @@ def main(arguments: list[str]) -> int:
     logs.configure()
     if not _answers(url):
         return 1
+    if artifacts.adopt(_comment(url)):
+        _log.info("the artifacts of a restored backup are in place")
     # First, and in this order: it takes a database that has any table for one that has all.
     upgrade.main([url], standalone_mode=False)
     users = SqlAlchemyStore()
@@ -62,6 +63,13 @@ def main(arguments: list[str]) -> int:
         # Within this process: an argument of another one could be read by whoever lists processes.
         cli.main(["server", *words, *arguments], standalone_mode=False)
     return 0
+
+
+def database_url(env: Mapping[str, str]) -> str:
+    """Where the database is, with the password."""
+    user, password = quote(env["DATABASE_USER"]), quote(env["DATABASE_PASSWORD"], safe="")
+    where = f"{env['DATABASE_HOST']}:{env['DATABASE_PORT']}/{env['DATABASE_NAME']}"
+    return f"postgresql://{user}:{password}@{where}"
 
 
 def _serve_metrics(port: int, env: MutableMapping[str, str]) -> None:
@@ -96,6 +104,19 @@ def _answers(url: str) -> bool:
             time.sleep(0.5)
         else:
             return True
+
+
+def _comment(url: str) -> str:
+    """What the database is called: a restore leaves its id there."""
+    import psycopg
+
+    query = (
+        "select shobj_description(oid, 'pg_database') from pg_database"
+        " where datname = current_database()"
+    )
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    return (row[0] if row else None) or ""
 
 
 def _user(users: Any, name: str, password: str, *, admin: bool) -> None:

@@ -13,6 +13,7 @@ SCHEMA_VERSION = 42
 
 _Json = dict[str, Any]
 _COLORS = {"ok": "green", "warning": "orange", "critical": "red"}
+_REFS = "ABCDEFGHIJ"
 
 
 def convert(dashboard: Dashboard) -> _Json:
@@ -120,15 +121,30 @@ def _panel(panel: Panel, where: Place, number: int, below: int) -> _Json:
         "datasource": DATASOURCE,
         "gridPos": {"x": where.x, "y": below + where.y, "w": where.width, "h": where.height},
         "targets": [
-            _target(query, "ABCDEFGHIJ"[count], panel) for count, query in enumerate(panel.queries)
+            _target(query, ref, panel) for ref, query in zip(_REFS, panel.queries, strict=False)
         ],
-        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": _overrides(panel)},
         **_OF_KIND[panel.kind](panel),
     }
 
 
+def _overrides(panel: Panel) -> list[_Json]:
+    """The colors of queries that have a level."""
+    return [
+        {
+            "matcher": {"id": "byFrameRefID", "options": ref},
+            "properties": [
+                {"id": "color", "value": {"mode": "fixed", "fixedColor": _COLORS[query.level]}}
+            ],
+        }
+        for ref, query in zip(_REFS, panel.queries, strict=False)
+        if query.level
+    ]
+
+
 def _target(query: Query, ref: str, panel: Panel) -> _Json:
-    instant = panel.kind == "table"
+    # The last value of a range may be of long ago.
+    instant = panel.kind != "timeseries"
     return {
         "refId": ref,
         "datasource": DATASOURCE,
@@ -138,7 +154,7 @@ def _target(query: Query, ref: str, panel: Panel) -> _Json:
         "range": not instant,
         "instant": instant,
         "exemplar": query.exemplars,
-        "format": "table" if instant else "time_series",
+        "format": "table" if panel.kind == "table" else "time_series",
     }
 
 
@@ -173,23 +189,13 @@ def _timeseries(panel: Panel) -> _Json:
 
 def _stat(panel: Panel) -> _Json:
     options = {
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "reduceOptions": {"calcs": ["last"], "fields": "", "values": False},
         "colorMode": "value",
         "graphMode": "none",
         "textMode": "auto",
         "justifyMode": "auto",
         "orientation": "auto",
         "wideLayout": True,
-    }
-    return {"options": options}
-
-
-def _gauge(panel: Panel) -> _Json:
-    options = {
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        "orientation": "auto",
-        "showThresholdLabels": False,
-        "showThresholdMarkers": True,
     }
     return {"options": options}
 
@@ -209,4 +215,4 @@ def _table(panel: Panel) -> _Json:
     }
 
 
-_OF_KIND = {"timeseries": _timeseries, "stat": _stat, "gauge": _gauge, "table": _table}
+_OF_KIND = {"timeseries": _timeseries, "stat": _stat, "table": _table}

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from kindling.dashboards.layout import place
-from kindling.dashboards.source import ALL, Annotation, Dashboard, Panel, Query, Variable
+from kindling.dashboards.source import ALL, Annotation, Dashboard, Level, Panel, Query, Variable
 from kindling.dashboards.units import UNITS
 
 PROJECT = "kindling"
 
 _Json = dict[str, Any]
 _COLORS = {"ok": "#2E9E5B", "warning": "#E69F00", "critical": "#D93B3B"}
+_NO_DATA = {"value": "no data", "color": "#808080"}
 # A line for a threshold stands for what is worse: the level that it leads to or comes from.
 _WORSE = ("ok", "warning", "critical")
 _EVENTS_HEIGHT = 5
@@ -81,11 +82,7 @@ def _events(annotations: Sequence[Annotation]) -> _Json:
     queries = [Query(promql=one.promql, legend=one.legend) for one in annotations]
     # A time without events is no missing data.
     queries.append(Query(promql="vector(0)", legend="no event"))
-    colors = [
-        {"queryIndex": number, "colorMode": "fixed", "colorValue": _COLORS[one.level]}
-        for number, one in enumerate(annotations)
-        if one.level != "ok"
-    ]
+    colors = _colors([None if one.level == "ok" else one.level for one in annotations])
     spec: _Json = {
         "legend": {"position": "bottom", "mode": "list", "size": "small"},
         "yAxis": {"show": False, "min": 0},
@@ -100,7 +97,13 @@ def _events(annotations: Sequence[Annotation]) -> _Json:
 def _panel(panel: Panel) -> _Json:
     display = {"name": panel.title, "description": panel.description}
     kind, make = _OF_KIND[panel.kind]
-    return _assembled(display, kind, make(panel), panel.queries)
+    queries = [_until_now(one) for one in panel.queries] if panel.kind == "stat" else panel.queries
+    return _assembled(display, kind, make(panel), queries)
+
+
+def _until_now(query: Query) -> Query:
+    """Perses 0.52 asks for a range, and shows the last of its values, however old it is."""
+    return query.model_copy(update={"promql": f"({query.promql}) or vector(NaN)"})
 
 
 def _assembled(display: _Json, kind: str, spec: _Json, queries: Sequence[Query]) -> _Json:
@@ -138,7 +141,18 @@ def _timeseries(panel: Panel) -> _Json:
     }
     if panel.thresholds:
         spec["thresholds"] = {"mode": "absolute", "steps": _lines(panel)}
+    if colors := _colors([query.level for query in panel.queries]):
+        spec["querySettings"] = colors
     return spec
+
+
+def _colors(levels: Sequence[Level | None]) -> list[_Json]:
+    """The colors of queries, by their places, where they have a level."""
+    return [
+        {"queryIndex": number, "colorMode": "fixed", "colorValue": _COLORS[level]}
+        for number, level in enumerate(levels)
+        if level
+    ]
 
 
 def _lines(panel: Panel) -> list[_Json]:
@@ -160,12 +174,13 @@ def _levels(panel: Panel) -> _Json:
 
 
 def _stat(panel: Panel) -> _Json:
-    unit = UNITS[panel.unit]
-    return {"calculation": "last-number", "format": unit.perses, **_levels(panel)}
-
-
-def _gauge(panel: Panel) -> _Json:
-    return {**_stat(panel), "max": panel.max, "legend": {"show": False}}
+    mapping = {"kind": "Value", "spec": {"value": "NaN", "result": _NO_DATA}}
+    return {
+        "calculation": "last",
+        "format": UNITS[panel.unit].perses,
+        "mappings": [mapping],
+        **_levels(panel),
+    }
 
 
 def _table(panel: Panel) -> _Json:
@@ -188,6 +203,5 @@ def _table(panel: Panel) -> _Json:
 _OF_KIND = {
     "timeseries": ("TimeSeriesChart", _timeseries),
     "stat": ("StatChart", _stat),
-    "gauge": ("GaugeChart", _gauge),
     "table": ("Table", _table),
 }

@@ -20,6 +20,7 @@ ALL = ".+"
 # What Grafana and Perses both fill in themselves.
 _BUILT_IN = {"__rate_interval", "__interval"}
 _REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_GROUPED = re.compile(r"^\s*(\w+ )?\w+ (by|without) \(")
 
 Text = Annotated[str, Field(min_length=1)]
 Level = Literal["ok", "warning", "critical"]
@@ -50,12 +51,16 @@ class Variable(_Strict):
 
 
 class Query(_Strict):
-    """``empty_when`` says in words when a healthy cluster has no data for it."""
+    """``empty_when`` says in words when a healthy cluster has no data for it.
+
+    All series of a query with a ``level`` have its color.
+    """
 
     promql: Text
     legend: str = ""
     exemplars: bool = False
     empty_when: str = ""
+    level: Level | None = None
 
 
 class Threshold(_Strict):
@@ -75,7 +80,7 @@ class Column(_Strict):
 class Panel(_Strict):
     """One panel; ``width`` is of 24 columns, ``height`` in rows of some 38 pixels."""
 
-    kind: Literal["timeseries", "stat", "gauge", "table"]
+    kind: Literal["timeseries", "stat", "table"]
     title: Text
     description: Text
     unit: UnitName = "short"
@@ -97,10 +102,12 @@ class Panel(_Strict):
             raise ValueError("`value` is the heading of a table's values")
         if self.stack and self.kind != "timeseries":
             raise ValueError("`stack` is for timeseries")
-        if self.kind == "gauge" and self.max is None:
-            raise ValueError("a gauge needs `max`")
-        if self.kind in ("gauge", "table") and len(self.queries) > 1:
+        if self.kind != "timeseries" and len(self.queries) > 1:
             raise ValueError(f"a {self.kind} takes one query")
+        if self.kind == "stat" and _GROUPED.search(self.queries[0].promql):
+            raise ValueError("a stat shows one number: its query may not group by labels")
+        if self.kind != "timeseries" and any(query.level for query in self.queries):
+            raise ValueError("`level` is for queries of timeseries")
         return self
 
     @model_validator(mode="after")

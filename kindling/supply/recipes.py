@@ -24,9 +24,10 @@ _NODE_PACKAGES = (
     "kmod", "libseccomp2", "pigz", "fuse-overlayfs", "nfs-common", "open-iscsi", "e2fsprogs",
     "bash", "ca-certificates", "curl", "jq", "procps",
 )  # fmt: skip
+# libc-bin has C.UTF-8, without which onnxruntime opens no graph that makes text lower-case.
 _PYTHON_PACKAGES = (
-    "base-files", "dash", "coreutils", "findutils", "python3", "libstdc++6", "ca-certificates",
-    "netbase",
+    "base-files", "dash", "coreutils", "findutils", "python3", "libstdc++6", "libc-bin",
+    "ca-certificates", "netbase",
 )  # fmt: skip
 _POSTGRES_PACKAGES = ("base-files", "dash", "coreutils", "tzdata", "netbase", "postgresql-17")
 # The just-in-time compiler, and Debian's scripts for clusters: two thirds of what would come along.
@@ -299,10 +300,14 @@ class Containers:
             "alert-receiver": ({"bin": programs.own}, None),
             "dashboards": ({"bin": programs.own, "page": programs.dashboards_page}, None),
         }
+        sources = {"prometheus": (IMAGES / "prometheus" / "index.html",)}
         return {
-            name: Image(name, contexts, root, pinned[name].upstream if name in pinned else "")
+            name: Image(
+                name, contexts, root, pinned[name].upstream if name in pinned else "",
+                sources=sources.get(name, ()),
+            )
             for name, (contexts, root) in made_of.items()
-        }
+        }  # fmt: skip
 
     @cached_property
     def python(self) -> Image:

@@ -188,10 +188,21 @@ def no_other(
     return make(name, not new, expected=expected, observed=observed, hint=_LOOK)
 
 
+def budget_untouched(max_failures_per_second: float | None, *, scenario: str) -> Check:
+    """Failures on purpose are in no error budget: its alerts would tell of them for three days."""
+    make, name, expected = Verdicts(scenario), "the error budget is untouched", "no failure counted"
+    if max_failures_per_second is None:
+        return make.invalid(name, "Prometheus recorded no requests", expected=expected)
+    observed = f"{max_failures_per_second:.2g} failures/s at most"
+    return make(
+        name, max_failures_per_second == 0, expected=expected, observed=observed, hint=_LOOK
+    )
+
+
 def _at_first(timeline: Timeline) -> set[frozenset[tuple[str, str]]]:
     """The labels of alerts that fired when observing began.
 
-    They may be seen to begin once more: rules with other windows, or Prometheus itself, started.
+    They may be seen to begin once more: rules with other windows begin to pend anew.
     """
     seeing = first(timeline.of("observer", "alert"), lambda one: one.fields["state"] == "connected")
     return {

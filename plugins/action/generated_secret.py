@@ -8,6 +8,7 @@ name: generated_secret
 short_description: Make sure that Secrets have a value for each key
 description:
   - A key without a value gets a random one of 32 letters and digits; what is there stays.
+  - Workloads that run with an earlier value of such a key are restarted.
   - Values are never returned.
 options:
   secrets:
@@ -43,6 +44,11 @@ EXAMPLES = r"""
 RETURN = r"""
 generated:
   description: What was generated, as C(NAMESPACE/NAME KEY).
+  returned: success
+  type: list
+  elements: str
+restarted:
+  description: Workloads that were restarted, as C(NAMESPACE/NAME).
   returned: success
   type: list
   elements: str

@@ -87,6 +87,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
         "auth.database": {"auth": {"database": "other"}},
         "auth.username": {"auth": {"username": "other"}},
+        "exporter.username": {"exporter": {"username": "other"}},
         "exporter.image.pullPolicy": {"exporter": {"image": {"pullPolicy": "Never"}}},
         "networkPolicy.metricsFrom": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
         "parameters": {"parameters": {"max_connections": "200"}},
@@ -102,6 +103,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
     "prometheus": {
+        "externalUrl": {"externalUrl": "http://a:1"},
+        "alertmanager.externalUrl": {"alertmanager": {"externalUrl": "http://a:1"}},
+        "scrape.honorLabels": {"scrape": {"honorLabels": [{"namespace": "a", "name": "b"}]}},
+        "rules.runbooks": {"rules": {"runbooks": {"A.md": "a"}}},
         "mode": {"mode": "operator"},
         "image.tag": {"image": {"tag": "v2"}},
         "image.pullPolicy": {"image": {"pullPolicy": "Never"}},
@@ -181,6 +186,12 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
     },
 }
+
+
+CLUSTER_SCOPED = {
+    "ClusterRole", "ClusterRoleBinding", "APIService", "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}  # fmt: skip
 
 
 def leaves(
@@ -322,7 +333,7 @@ def test_it_is_named_after_its_release(template: Template, chart: Path) -> None:
 def test_all_that_has_a_namespace_is_in_the_releases(template: Template, chart: Path) -> None:
     for manifest in template(chart, namespace="elsewhere"):
         name = manifest["metadata"]["name"]
-        if manifest["kind"] in {"ClusterRole", "ClusterRoleBinding", "APIService"}:
+        if manifest["kind"] in CLUSTER_SCOPED:
             assert "namespace" not in manifest["metadata"], name
         elif name not in {"metrics-server-auth-reader", "prometheus-adapter-auth-reader"}:
             assert manifest["metadata"]["namespace"] == "elsewhere", name

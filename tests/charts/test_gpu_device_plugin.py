@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from manifests import container, pod
 
+from kindling import paths
 from kindling.errors import KindlingError
 
 CHART = "gpu-device-plugin"
@@ -75,6 +77,31 @@ def test_root_is_its_only_privilege(render: Render) -> None:
     }
 
 
+def test_it_may_change_its_own_node_and_there_its_own_labels_alone(render: Render) -> None:
+    manifests = render()
+    policy = manifests["ValidatingAdmissionPolicy"]["spec"]
+    account = manifests["ServiceAccount"]["metadata"]
+    (condition,) = policy["matchConditions"]
+    name = f"system:serviceaccount:{account['namespace']}:{account['name']}"
+    assert condition["expression"] == f"request.userInfo.username == '{name}'"
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["nodes"], ["UPDATE"])
+    assert policy["failurePolicy"] == "Fail"
+    own_node, own_labels = (one["expression"] for one in policy["validations"])
+    assert "['authentication.kubernetes.io/node-name'][0] == object.metadata.name" in own_node
+    assert "object.spec == oldObject.spec" in own_labels
+    source = paths.REPOSITORY / "images/go/cluster/cmd/gpu-device-plugin/labels.go"
+    labels = re.findall(r'^\t\t"([\w./-]+)":', source.read_text(), re.MULTILINE)
+    assert len(labels) > 5
+    for label in labels:
+        assert label.startswith("nvidia.com/") or f"key == '{label}'" in own_labels
+    binding = manifests["ValidatingAdmissionPolicyBinding"]["spec"]
+    assert binding == {
+        "policyName": manifests["ValidatingAdmissionPolicy"]["metadata"]["name"],
+        "validationActions": ["Deny"],
+    }
+
+
 def test_everything_says_that_the_gpus_are_simulated(render: Render) -> None:
     daemon_set = render()["DaemonSet"]
     for metadata in (daemon_set["metadata"], daemon_set["spec"]["template"]["metadata"]):
@@ -102,8 +129,6 @@ def test_prometheus_reads_its_metrics_and_nothing_else_is_open(render: Render) -
     assert annotations["prometheus.io/scrape"] == "true"
     assert annotations["prometheus.io/port"] == str(port["containerPort"])
     assert f"--metrics-port={port['containerPort']}" in container(manifests)["args"]
-    # Without it, the pod in each series would be the plugin's own.
-    assert annotations["kindling.dev/honor-labels"] == "true"
     assert manifests["NetworkPolicy"]["spec"] == {
         "podSelector": manifests["DaemonSet"]["spec"]["selector"],
         "policyTypes": ["Ingress"],

@@ -49,14 +49,13 @@ def test_every_kind_that_may_be_chosen_is_exported_by_default(render: Render) ->
     assert f"--resources={','.join(every)}" in container(render())["args"]
 
 
-def test_prometheus_reads_it_and_keeps_its_labels(render: Render) -> None:
+def test_prometheus_reads_it(render: Render) -> None:
     manifests = render(podAnnotations={"a": "b"})
     annotations = manifests["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     (port,) = (p for p in container(manifests)["ports"] if p["name"] == "metrics")
     assert annotations == {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(port["containerPort"]),
-        "kindling.dev/honor-labels": "true",
         "a": "b",
     }
     assert f"--port={port['containerPort']}" in container(manifests)["args"]

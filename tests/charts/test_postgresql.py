@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kindling import paths
 from kindling.errors import KindlingError
 
 CHART = "postgresql"
@@ -20,14 +21,43 @@ def containers(manifests: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in spec["containers"]}
 
 
-def test_the_password_is_a_file_out_of_the_secret(render: Render) -> None:
-    manifests = render(auth={"secretName": "s", "passwordKey": "k"})
+def test_passwords_are_files_out_of_the_secret(render: Render) -> None:
+    manifests = render(
+        auth={"secretName": "s", "passwordKey": "k", "superuserPasswordKey": "r"},
+        exporter={"passwordKey": "e"},
+    )
     env = {one["name"]: one["value"] for one in container(manifests)["env"]}
     mounts = {one["name"]: one["mountPath"] for one in container(manifests)["volumeMounts"]}
     volumes = manifests["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
-    (secret,) = (one["secret"] for one in volumes if "secret" in one)
-    assert secret == {"secretName": "s", "items": [{"key": "k", "path": "password"}]}
-    assert env["POSTGRES_PASSWORD_FILE"] == f"{mounts['password']}/password"
+    secrets = {one["name"]: one["secret"] for one in volumes if "secret" in one}
+    assert {one["secretName"] for one in secrets.values()} == {"s"}
+    files = {"k": "password", "r": "superuser", "e": "exporter"}
+    assert {one["key"]: one["path"] for one in secrets["password"]["items"]} == files
+    assert env["POSTGRES_PASSWORD_FILE"] == f"{mounts['password']}/superuser"
+
+
+def test_roles_are_set_before_the_server_starts_in_the_same_volume(render: Render) -> None:
+    manifests = render(auth={"database": "d", "username": "u"}, exporter={"username": "x"})
+    (roles,) = manifests["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    server = container(manifests)
+    for key in ("image", "imagePullPolicy", "volumeMounts", "securityContext", "resources"):
+        assert roles[key] == server[key]
+    env = {one["name"]: one["value"] for one in roles["env"]}
+    assert {one["name"]: one["value"] for one in server["env"]}.items() <= env.items()
+    mounts = {one["name"]: one["mountPath"] for one in roles["volumeMounts"]}
+    assert env["PASSWORDS"] == mounts["password"]
+    assert (env["POSTGRES_DB"], env["POSTGRES_USER"], env["DATABASE_OWNER"], env["EXPORTER"]) == (
+        "d", "postgres", "u", "x",
+    )  # fmt: skip
+    script = (paths.REPOSITORY / "charts" / "postgresql" / "files" / "roles.sh").read_text()
+    assert roles["command"][:2] == ["sh", "-c"]
+    assert roles["command"][2].strip() == script.strip()
+
+
+@pytest.mark.parametrize("name", ["postgres", "exporter"])
+def test_an_owner_who_is_somebody_else_too_is_refused(render: Render, name: str) -> None:
+    with pytest.raises(KindlingError, match=r"auth\.username is the owner's role"):
+        render(auth={"username": name})
 
 
 def test_the_database_is_below_the_volumes_root(render: Render) -> None:
@@ -103,12 +133,14 @@ def test_its_metrics_are_exported_by_a_container_that_has_the_password_as_a_file
     (port,) = (p["containerPort"] for p in server["ports"])
     assert given == {
         "DATA_SOURCE_URI": f"127.0.0.1:{port}/d?sslmode=disable",
-        "DATA_SOURCE_USER": "u",
-        "DATA_SOURCE_PASS_FILE": "/run/secrets/postgresql/password",
+        "DATA_SOURCE_USER": "exporter",
+        "DATA_SOURCE_PASS_FILE": "/run/secrets/postgresql/exporter",
     }
-    assert exporter["volumeMounts"] == [
-        mount for mount in server["volumeMounts"] if mount["name"] == "password"
-    ]
+    # It gets its own password, and no other.
+    (mount,) = exporter["volumeMounts"]
+    volumes = manifests["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
+    (items,) = [one["secret"]["items"] for one in volumes if one["name"] == mount["name"]]
+    assert items == [{"key": "exporter-password", "path": "exporter"}]
     assert exporter["securityContext"] == server["securityContext"]
     annotations = manifests["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]
     (port,) = (p["containerPort"] for p in exporter["ports"])
@@ -125,6 +157,9 @@ def test_the_server_is_ready_whatever_becomes_of_its_metrics(render: Render) -> 
 def test_without_the_exporter_nothing_of_it_is_left(render: Render) -> None:
     manifests = render(exporter={"enabled": False})
     assert list(containers(manifests)) == ["postgresql"]
+    assert "exporter-password" not in str(manifests)
+    (roles,) = manifests["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    assert {"name": "EXPORTER", "value": ""} in roles["env"]
     assert len(manifests["NetworkPolicy"]["spec"]["ingress"]) == 1
     template = manifests["StatefulSet"]["spec"]["template"]["metadata"]
     assert "prometheus.io/scrape" not in template["annotations"]

@@ -9,6 +9,7 @@ import yaml
 
 from kindling import charts
 from kindling.errors import KindlingError
+from kindling.rules import shortened
 
 CHART = "prometheus"
 Render = Callable[..., dict[str, Any]]
@@ -37,25 +38,86 @@ def checksum(manifests: dict[str, Any], name: str) -> str:
     return found
 
 
-def kept(job: dict[str, Any], *values: str) -> bool:
-    """Whether the job's first rule keeps a pod with these annotations."""
-    rule = job["relabel_configs"][0]
-    assert rule["action"] == "keep"
-    return re.fullmatch(rule["regex"], ";".join(values)) is not None
+def pod(manifests: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = manifests[f"StatefulSet/{name}"]["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def kept(job: dict[str, Any], scrape: str, namespace: str, name: str) -> bool:
+    """Whether the job scrapes a running pod with this annotation, namespace and name."""
+    meta = {
+        "__meta_kubernetes_pod_annotation_prometheus_io_scrape": scrape,
+        "__meta_kubernetes_pod_annotation_kindling_dev_honor_labels": "true",
+        "__meta_kubernetes_namespace": namespace,
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": name,
+        "__meta_kubernetes_pod_phase": "Running",
+    }
+    rules = [rule for rule in job["relabel_configs"] if rule.get("action") in ("keep", "drop")]
+    return all(
+        (
+            re.fullmatch(
+                rule["regex"], ";".join(meta.get(one, "") for one in rule["source_labels"])
+            )
+            is not None
+        )
+        == (rule["action"] == "keep")
+        for rule in rules
+    )
+
+
+def scraped_by(manifests: dict[str, Any], *pod: str) -> list[str]:
+    found = jobs(manifests)
+    return [name for name in ("pods", "pods-own-labels") if kept(found[name], *pod)]
 
 
 def test_pods_are_scraped_once_and_only_if_they_ask(render: Render) -> None:
-    found = jobs(render())
-    for values, job in {
-        ("true", ""): "pods",
-        ("true", "true"): "pods-own-labels",
-        ("", ""): None,
-        ("false", "true"): None,
-    }.items():
-        keeping = [name for name in ("pods", "pods-own-labels") if kept(found[name], *values)]
-        assert keeping == ([job] if job else []), values
-    assert found["pods-own-labels"]["honor_labels"]
-    assert "honor_labels" not in found["pods"]
+    manifests = render()
+    assert scraped_by(manifests, "true", "kindling", "serving") == ["pods"]
+    assert scraped_by(manifests, "true", "kindling", "kube-state-metrics") == ["pods-own-labels"]
+    for scrape in ("", "false"):
+        assert scraped_by(manifests, scrape, "kindling", "serving") == []
+        assert scraped_by(manifests, scrape, "kindling", "kube-state-metrics") == []
+    assert jobs(manifests)["pods-own-labels"]["honor_labels"]
+    assert "honor_labels" not in jobs(manifests)["pods"]
+
+
+def test_no_pod_speaks_for_others_by_its_own_word(render: Render) -> None:
+    """By its namespace, which it cannot choose, and its name it is known, not by an annotation."""
+    for namespace, name in (
+        ("default", "kube-state-metrics"),
+        ("kindling", "gpu-device-plugin"),
+        ("kindling", "serving"),
+        ("kindlingx", "kube-state-metrics"),
+    ):
+        assert scraped_by(render(), "true", namespace, name) == ["pods"]
+    trusted = [{"namespace": "gpus", "name": "dcgm-exporter"}]
+    manifests = render(scrape={"honorLabels": trusted})
+    assert scraped_by(manifests, "true", "gpus", "dcgm-exporter") == ["pods-own-labels"]
+    assert scraped_by(manifests, "true", "kindling", "kube-state-metrics") == ["pods"]
+    nobody = render(scrape={"honorLabels": []})
+    assert scraped_by(nobody, "true", "kindling", "kube-state-metrics") == ["pods"]
+
+
+@pytest.mark.parametrize("shortened_by", [1, 10])
+def test_alerts_are_about_workloads_of_the_namespaces_that_are_named(
+    render: Render, shortened_by: float
+) -> None:
+    files = sorted((charts.CHARTS / CHART / "rules").glob("*.yml"))
+    overrides = {file.name: shortened(file.read_text(), shortened_by, floor=1) for file in files}
+
+    def chosen(**rules: Any) -> set[str]:
+        made = render(rules=rules | {"overrides": overrides if shortened_by > 1 else {}})
+        text = " ".join(
+            rule["expr"]
+            for content in made["ConfigMap/prometheus-rules"]["data"].values()
+            for group in yaml.safe_load(content)["groups"]
+            for rule in group["rules"]
+        )
+        assert 'namespace="' not in text
+        return set(re.findall(r'namespace=~"([^"]+)"', text))
+
+    assert chosen() == {"kindling.*|kube-.*"}
+    assert chosen(namespaces="ml|kube-.*") == {"ml|kube-.*"}
 
 
 def test_pods_that_run_no_more_or_not_yet_are_not_scraped(render: Render) -> None:
@@ -161,6 +223,67 @@ def test_rules_are_files_whose_runbooks_get_the_prefix(render: Render) -> None:
         assert rule["annotations"]["runbook_url"] == wanted
 
 
+def test_runbooks_that_prometheus_serves_are_linked_where_people_reach_it(render: Render) -> None:
+    def links(**values: Any) -> set[str]:
+        text = "".join(render(**values)["ConfigMap/prometheus-rules"]["data"].values())
+        return {url.rpartition("docs/")[0] for url in re.findall("runbook_url: (.*)", text)}
+
+    served = {"Watchdog.md": "# Watchdog"}
+    assert links() == {""}
+    assert links(externalUrl="http://x:1/") == {""}
+    assert links(externalUrl="http://x:1/", rules={"runbooks": served}) == {"http://x:1/user/"}
+    chosen = {"runbooks": served, "runbookUrlPrefix": "https://wiki/"}
+    assert links(externalUrl="http://x:1", rules=chosen) == {"https://wiki/"}
+    mounts = pod(render(rules={"runbooks": served}), "prometheus")["volumeMounts"]
+    assert {"name": "runbooks", "mountPath": "/etc/kindling/docs/runbooks"} in mounts
+
+
+def test_links_lead_to_where_people_reach_the_servers(render: Render) -> None:
+    made = render(externalUrl="http://p:1", alertmanager={"externalUrl": "http://a:2"})
+    for name, url in (("prometheus", "http://p:1"), ("prometheus-alertmanager", "http://a:2")):
+        # Their own paths stay at the root, whatever path the address has.
+        args = pod(made, name)["args"]
+        assert {f"--web.external-url={url}", "--web.route-prefix=/"} <= set(args)
+        assert not [one for one in pod(render(), name)["args"] if "external-url" in one]
+
+
+def inhibited(manifests: dict[str, Any], source: dict[str, str], target: dict[str, str]) -> bool:
+    """Whether the second alert is not notified while the first one fires."""
+    text = manifests["ConfigMap/prometheus-alertmanager"]["data"]["alertmanager.yml"]
+
+    def match(matchers: list[str], labels: dict[str, str]) -> bool:
+        parts = [re.fullmatch(r'(\w+)(=~?)"(.+)"', matcher) for matcher in matchers]
+        return all(part and re.fullmatch(part[3], labels.get(part[1], "")) for part in parts)
+
+    return any(
+        match(rule["source_matchers"], source)
+        and match(rule["target_matchers"], target)
+        and all(source.get(label, "") == target.get(label, "") for label in rule["equal"])
+        for rule in yaml.safe_load(text)["inhibit_rules"]
+    )
+
+
+def test_one_cause_is_told_of_once_and_hides_no_other(render: Render) -> None:
+    def absent(job: str, severity: str, **labels: str) -> dict[str, str]:
+        return {"alertname": "ScrapeJobAbsent", "severity": severity, "job": job, **labels}
+
+    def disk(name: str, severity: str, **labels: str) -> dict[str, str]:
+        return {"alertname": name, "severity": severity, "node": "cpu", **labels}
+
+    made = render()
+    lost = absent("serving", "critical")
+    assert inhibited(made, lost, absent("serving", "warning", namespace="kindling"))
+    assert not inhibited(made, lost, absent("drift", "warning"))
+    full = disk("NodeDiskAlmostFull", "critical", device="/dev/sda1")
+    assert inhibited(made, full, disk("NodeDiskFillingUp", "warning", device="/dev/sda1"))
+    assert not inhibited(made, full, disk("NodeDiskFillingUp", "warning", device="/dev/sdb1"))
+    volume = {"namespace": "kindling", "persistentvolumeclaim": "mlflow"}
+    full = disk("VolumeAlmostFull", "critical", **volume)
+    assert inhibited(made, full, disk("VolumeFillingUp", "warning", **volume))
+    other = volume | {"persistentvolumeclaim": "prometheus"}
+    assert not inhibited(made, full, disk("VolumeFillingUp", "warning", **other))
+
+
 def test_what_is_inhibited_by_an_alert_names_alerts_that_there_are(render: Render) -> None:
     manifests = render()
     text = "".join(manifests["ConfigMap/prometheus-rules"]["data"].values())
@@ -177,14 +300,21 @@ def test_what_is_inhibited_by_an_alert_names_alerts_that_there_are(render: Rende
     assert names <= known
 
 
-def test_a_rule_file_can_be_replaced_and_then_another_pod_reads_it(render: Render) -> None:
+def test_a_rule_file_can_be_replaced_and_the_same_pod_reloads_it(render: Render) -> None:
     plain = render()
-    changed = render(rules={"overrides": {"monitoring.yml": "groups: []\n"}})
+    changed = render(
+        rules={"overrides": {"monitoring.yml": "groups: []\n"}}, evaluationInterval="10s"
+    )
     assert changed["ConfigMap/prometheus-rules"]["data"]["monitoring.yml"].strip() == "groups: []"
-    assert checksum(changed, "prometheus") != checksum(plain, "prometheus")
-    slower = render(alertmanager={"groupWait": "45s"})
-    assert checksum(slower, "prometheus-alertmanager") != checksum(plain, "prometheus-alertmanager")
-    assert checksum(slower, "prometheus") == checksum(plain, "prometheus")
+    assert changed["ConfigMap/prometheus"] != plain["ConfigMap/prometheus"]
+    assert changed["StatefulSet/prometheus"] == plain["StatefulSet/prometheus"]
+    (container,) = plain["StatefulSet/prometheus"]["spec"]["template"]["spec"]["containers"]
+    assert "--config.auto-reload" in container["args"]
+
+
+def test_alertmanager_starts_again_with_another_configuration(render: Render) -> None:
+    name = "prometheus-alertmanager"
+    assert checksum(render(alertmanager={"groupWait": "45s"}), name) != checksum(render(), name)
 
 
 def test_notifications_go_to_the_receiver_and_to_webhooks(render: Render) -> None:
@@ -240,6 +370,7 @@ def test_certificates_of_kubelets_are_checked_unless_told_otherwise(render: Rend
             "ingressFrom has no effect",
         ),
         ({"scrape": {"interval": "5"}}, "does not match pattern"),
+        ({"rules": {"namespaces": 'a"b'}}, "does not match pattern"),
     ],
 )
 def test_values_that_contradict_or_do_nothing_are_refused(
@@ -263,4 +394,12 @@ def test_an_operator_gets_the_same_rules_and_targets_and_no_second_server(
     assert monitor["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/part-of": "kindling"}
     own, honored = monitor["spec"]["podMetricsEndpoints"]
     assert (own["honorLabels"], honored["honorLabels"]) == (False, True)
+    chosen = {"kindling;kube-state-metrics|kindling-system;gpu-device-plugin"}
+    for endpoint, action in ((own, "drop"), (honored, "keep")):
+        (rule,) = (
+            rule
+            for rule in endpoint["relabelings"]
+            if rule["sourceLabels"][0] == "__meta_kubernetes_namespace"
+        )
+        assert ({rule["regex"]}, rule["action"]) == (chosen, action)
     assert len(made) == len(rules) + 1

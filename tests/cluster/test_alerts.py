@@ -81,7 +81,7 @@ def wrong(cluster: Cluster, monitoring: Monitoring, holdout: dict[str, Any]) -> 
             lambda: len(cluster.kubectl.items("pods", "--namespace=kindling", selector)) == 1,
             seconds=90, what="the pods before are gone",
         )  # fmt: skip
-        # A Prometheus that started again as a pod ended takes it for there for five minutes.
+        # What a pod exported until it ended is in the rules' windows for as long as these are.
         eventually(
             lambda: {monitoring.state(alert, **DIGITS) for alert in ALERTS} == {"inactive"},
             seconds=360, what="nothing is left of what other tests sent",

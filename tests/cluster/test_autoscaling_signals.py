@@ -72,7 +72,7 @@ def without_the_adapter(cluster: Cluster) -> Iterator[None]:
 def test_the_custom_metrics_api_has_the_gauge_of_each_serving_pod(cluster: Cluster) -> None:
     def complete() -> dict[str, str]:
         found = in_flight(cluster)
-        pods = {pod.name for pod in serving_pods(cluster.kubectl)}
+        pods = {pod.name for pod in serving_pods(cluster.kubectl, "kindling")}
         return found if pods and found.keys() == pods else {}
 
     values = eventually(complete, seconds=60, what="each pod has its gauge")

@@ -75,7 +75,7 @@ def test_the_models_are_listed_and_an_unknown_one_is_not_there(client: openai.Op
 def counted(cluster: Cluster, kind: str) -> float:
     """Tokens of that type that the pods have counted for the text model."""
     total = 0.0
-    for pod in serving_pods(cluster.kubectl):
+    for pod in serving_pods(cluster.kubectl, "kindling"):
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:8000/proxy/metrics"
         for line in cluster.kubectl.check("get", f"--raw={path}").splitlines():
             if line.startswith("llm_tokens_total") and f'type="{kind}"' in line and "text" in line:

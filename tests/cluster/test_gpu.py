@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 from conftest import Cluster, eventually
@@ -81,3 +86,47 @@ def test_gpus_come_back_after_the_kubelet_restarts(cluster: Cluster) -> None:
         return bool(live["status"]["allocatable"].get(GPU) == "2")
 
     eventually(offered, seconds=60, what="the GPUs are offered again")
+
+
+def test_the_device_plugin_may_label_its_own_node_and_no_other(cluster: Cluster) -> None:
+    """With the plugin's own token, which says on which node it runs."""
+    namespace = "--namespace=kindling-system"
+    (pod,) = cluster.kubectl.items(
+        "pods", namespace, "--selector=app.kubernetes.io/name=gpu-device-plugin"
+    )
+    token = cluster.kubectl.check(
+        "create", "token", "gpu-device-plugin", namespace, "--bound-object-kind=Pod",
+        f"--bound-object-name={pod['metadata']['name']}",
+    ).strip()  # fmt: skip
+
+    config = cluster.kubectl.check("config", "view", "--raw", "--minify", "--output=json")
+    server = json.loads(config)["clusters"][0]["cluster"]
+    # Without the administrator's certificate, which would say more than the token.
+    authority = base64.b64decode(server["certificate-authority-data"]).decode()
+    tls = ssl.create_default_context(cadata=authority)
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+    )
+
+    def label(node: str, patch: str) -> str:
+        """Why the API server would not change the node so; empty where it would."""
+        request = urllib.request.Request(
+            f"{server['server']}/api/v1/nodes/{node}?dryRun=All", patch.encode(), method="PATCH",
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/merge-patch+json",
+            },
+        )  # fmt: skip
+        try:
+            opener.open(request, timeout=30).close()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read().decode()
+        return ""
+
+    own, other = pod["spec"]["nodeName"], cluster.node_of_pool("cpu")
+    count = '{"metadata": {"labels": {"nvidia.com/gpu.count": "9"}}}'
+    assert label(own, count) == ""
+    assert "and no other" in label(other, count)
+    assert "and nothing else" in label(own, '{"spec": {"unschedulable": true}}')
+    assert "and nothing else" in label(own, '{"metadata": {"labels": {"kindling.dev/pool": "x"}}}')

@@ -92,7 +92,7 @@ def champion(cluster: Cluster, mlflow: MlflowClient) -> Iterator[str]:
 
 def states(cluster: Cluster) -> set[tuple[str | None, str | None]]:
     """Which champion and which canary the pods have."""
-    models = [pod.model("digits") for pod in serving_pods(cluster.kubectl)]
+    models = [pod.model("digits") for pod in serving_pods(cluster.kubectl, "kindling")]
     return {(one.get("version"), (one.get("canary") or {}).get("version")) for one in models}
 
 

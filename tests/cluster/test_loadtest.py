@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,9 +10,11 @@ from conftest import Cluster
 from loading import LoadTest, loadtest
 from monitored import Monitoring
 
+from loadtests.challenger import MODEL
+from loadtests.observers.objects import unix
 from loadtests.report.document import read
 
-DIGITS = {"model": "digits"}
+FAULTY = {"model": MODEL}
 
 
 def test_it_passes_scales_and_fires_an_alert(load_test: LoadTest) -> None:
@@ -41,7 +44,7 @@ def test_a_faulty_model_fires_high_error_rate_until_it_is_rolled_back(
     seen = [
         one
         for one in timeline.of("alert", "HighErrorRate")
-        if DIGITS.items() <= one.fields["labels"].items()
+        if FAULTY.items() <= one.fields["labels"].items()
     ]
     before = {one.fields["state"] for one in seen if one.time <= promoted}
     assert "firing" not in before
@@ -52,10 +55,30 @@ def test_a_faulty_model_fires_high_error_rate_until_it_is_rolled_back(
     assert firing.time < rolled_back < over.time
 
     told = Monitoring(cluster)
-    (notified, *_) = told.notified("HighErrorRate", "firing", load_test.began, **DIGITS)
+    (notified, *_) = told.notified("HighErrorRate", "firing", load_test.began, **FAULTY)
     assert notified["labels"]["severity"] == "critical"
     assert notified["annotations"]["runbook_url"].endswith("docs/runbooks/HighErrorRate.md")
-    assert told.notified("HighErrorRate", "resolved", rolled_back, **DIGITS)
+    assert told.notified("HighErrorRate", "resolved", rolled_back, **FAULTY)
+
+
+def test_prometheus_reloads_the_rules_and_runs_on(cluster: Cluster, load_test: LoadTest) -> None:
+    """A restart would be a gap in what is known, and alerts that pend would begin anew."""
+    pod = cluster.kubectl.get("pod", "prometheus-0", "--namespace=kindling")
+    (container,) = pod["status"]["containerStatuses"]
+    assert unix(container["state"]["running"]["startedAt"]) < load_test.began
+
+
+def test_failures_on_purpose_are_not_in_the_error_budget(
+    cluster: Cluster, load_test: LoadTest
+) -> None:
+    window = f"{time.time() - load_test.began:.0f}s"
+    known = Monitoring(cluster)
+    failed = f'sum(increase(llm_requests_total{{model="{MODEL}",status="500"}}[{window}]))'
+    assert (known.value(failed) or 0) > 10
+    counted = (
+        f'max_over_time(namespace:llm_request_errors:rate5m{{namespace="kindling"}}[{window}])'
+    )
+    assert known.value(counted) == 0
 
 
 def test_pods_of_the_cluster_send_the_load_and_are_gone_then(

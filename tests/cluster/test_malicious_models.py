@@ -91,7 +91,7 @@ def attempt(cluster: Cluster, mlflow: MlflowClient, holdout: dict[str, Any]) -> 
 
     def refused() -> dict[ServingPod, dict[str, str]]:
         said: dict[ServingPod, dict[str, str]] = {}
-        for pod in serving_pods(cluster.kubectl):
+        for pod in serving_pods(cluster.kubectl, "kindling"):
             found = {case: pod.model(name).get("refused") or {} for case, name in NAMES.items()}
             if {case: one.get("version") for case, one in found.items()} != versions:
                 return {}
@@ -152,7 +152,7 @@ def test_it_is_refused_with_a_reason_that_is_logged(
     cluster: Cluster, attempt: Attempt, case: str
 ) -> None:
     (_, _, reason), name = CORPUS[case], NAMES[case]
-    there = {pod.name for pod in serving_pods(cluster.kubectl)}
+    there = {pod.name for pod in serving_pods(cluster.kubectl, "kindling")}
     for pod, said in attempt.said.items():
         assert reason in said[case]
         if pod.name in there:
@@ -168,7 +168,7 @@ def test_the_champion_is_served_on_and_nothing_was_run(cluster: Cluster, attempt
     assert attempt.load.versions == [attempt.champion]
     with urllib.request.urlopen(f"{cluster.url}/ready", timeout=10) as answer:
         assert answer.status == 200
-    pods = serving_pods(cluster.kubectl)
+    pods = serving_pods(cluster.kubectl, "kindling")
     assert pods
     for pod in pods:
         found = cluster.kubectl.run(

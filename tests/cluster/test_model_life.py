@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 from cluster_load import Load, predict
-from conftest import Cluster, eventually, kindling
+from conftest import BUSYBOX, Cluster, eventually, kindling
 from mlflow import MlflowClient
+from registering import register, tag
 
 from kindling import paths
 from kindling.model_registry import ModelRegistry
@@ -33,8 +34,9 @@ def aliases_kept(cluster: Cluster, mlflow: MlflowClient) -> Iterator[None]:
     for alias in registry.aliases("digits").keys() - before.keys():
         mlflow.delete_registered_model_alias("digits", alias)
     eventually(
-        lambda: {pod.model("digits").get("version") for pod in serving_pods(cluster.kubectl)}
-        == {before["champion"]},
+        lambda: {
+            pod.model("digits").get("version") for pod in serving_pods(cluster.kubectl, "kindling")
+        } == {before["champion"]},
         seconds=60, what="the champion is served again",
     )  # fmt: skip
 
@@ -145,6 +147,71 @@ def test_a_champion_that_fails_on_real_requests_is_rolled_back_by_one_command(
         back = kindling("models", "rollback", "digits")
         assert back.returncode == 0, back.stderr
         assert predict(cluster.url, body)["version"] == champion
+
+
+@pytest.fixture
+def failed_pod(cluster: Cluster) -> Iterator[str]:
+    """A pod of the service that has failed for good, as an evicted one has."""
+    name = "serving-evicted"
+    confined = {
+        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"},
+    }  # fmt: skip
+    container = {"name": "serving", "image": BUSYBOX, "imagePullPolicy": "Never",
+                 "command": ["false"], "securityContext": confined}  # fmt: skip
+    labels = {
+        "app.kubernetes.io/name": "serving", "app.kubernetes.io/instance": "serving",
+        "app.kubernetes.io/part-of": "kindling",
+    }  # fmt: skip
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }  # fmt: skip
+    cluster.kubectl.check("create", "--namespace=kindling", "--filename=-", stdin=json.dumps(pod))
+    phase = ("get", "pod", name, "--namespace=kindling", "--output=jsonpath={.status.phase}")
+    eventually(lambda: cluster.kubectl.check(*phase) == "Failed", seconds=60, what="it has failed")
+    yield name
+    cluster.kubectl.check("delete", "pod", name, "--namespace=kindling", "--wait=false")
+
+
+def test_pod_that_has_failed_holds_up_neither_a_promotion_nor_a_rollback(
+    cluster: Cluster, mlflow: MlflowClient, aliases_kept: None, failed_pod: str
+) -> None:
+    champion = str(mlflow.get_model_version_by_alias("digits", "champion").version)
+    with faulty_challenger(mlflow, "digits") as version:
+        promoted = kindling("models", "promote", "digits", version)
+        assert promoted.returncode == 0, promoted.stderr
+        assert f"not counted: {failed_pod} (Failed" in promoted.stdout
+        back = kindling("models", "rollback", "digits")
+        assert back.returncode == 0, back.stderr
+        assert mlflow.get_model_version_by_alias("digits", "champion").version == champion
+
+
+def stored(cluster: Cluster) -> int:
+    """How many files MLflow keeps."""
+    count = (
+        "import pathlib; files = pathlib.Path('/var/lib/mlflow').rglob('*');"
+        "print(sum(file.is_file() for file in files))"
+    )
+    words = ("deployment/mlflow", "--namespace=kindling", "--", "python", "-c", count)
+    return int(cluster.kubectl.check("exec", *words))
+
+
+def test_deleted_version_leaves_no_file(cluster: Cluster, mlflow: MlflowClient) -> None:
+    before = stored(cluster)
+    files = {"model.json": b"{}", "model.onnx": b"x"}
+    version = register(mlflow, files, tag(files))
+    assert stored(cluster) > before
+    refused = kindling(
+        "models", "list", "--delete", "digits",
+        str(mlflow.get_model_version_by_alias("digits", "champion").version),
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "is champion" in refused.stderr
+    done = kindling("models", "list", "--delete", "digits", version)
+    assert done.returncode == 0, done.stderr
+    assert stored(cluster) == before
+    assert version not in {one.version for one in mlflow.search_model_versions("name='digits'")}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster_load import predict
-from conftest import Cluster, eventually, kindling
+from conftest import Cluster, administered, eventually, kindling
 from mlflow import MlflowClient
 
 from kindling import paths
@@ -96,3 +96,24 @@ def test_a_backup_is_restored_into_an_empty_registry(
     assert again.returncode == 1
     assert "MLflow holds runs of yours" in again.stderr
     assert f"nox -s restore -- {file} --replace" in again.stderr
+
+
+def test_deleted_secrets_are_made_good(cluster: Cluster) -> None:
+    with administered(cluster) as client:
+        before = known(client)
+    cluster.kubectl.check("delete", "secret", "postgresql", "mlflow", "--namespace=kindling")
+    up = kindling("run", "up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    # With the password that is generated now.
+    with administered(cluster) as client:
+        assert known(client) == before
+
+
+def test_mlflow_and_the_exporter_are_no_superusers(cluster: Cluster) -> None:
+    query = "SELECT string_agg(rolname, ' ') FROM pg_roles WHERE rolcanlogin AND rolsuper"
+    psql = f'psql --tuples-only --no-align --username=postgres mlflow -c "{query}"'
+    words = ("postgresql-0", "--namespace=kindling", "--", "sh", "-c", psql)
+    assert cluster.kubectl.check("exec", *words).strip() == "postgres"
+    eventually(
+        lambda: cluster.prometheus.value("min(pg_up)") == 1, seconds=120, what="metrics are read"
+    )

@@ -41,11 +41,13 @@ def test_no_request_fails_while_pods_are_replaced(
     hold_at_minimum()
     try:
         with Load(cluster.url, body, threads=2) as load:
-            before = {pod.name for pod in serving_pods(cluster.kubectl)}
+            before = {pod.name for pod in serving_pods(cluster.kubectl, "kindling")}
             cluster.kubectl.check("rollout", "restart", *rollout[2:4])
             cluster.kubectl.check(*rollout, timeout=130)
             eventually(
-                lambda: not before & {pod.name for pod in serving_pods(cluster.kubectl)},
+                lambda: (
+                    not before & {pod.name for pod in serving_pods(cluster.kubectl, "kindling")}
+                ),
                 seconds=90,
                 what="the old pod has drained and is gone",
             )

@@ -94,6 +94,26 @@ def test_a_table_asks_once_and_shows_its_columns_in_order() -> None:
     assert organized["options"]["renameByName"]["pod"] == "Pod"
 
 
+@pytest.mark.parametrize("dashboard", EVERY)
+def test_only_what_has_a_time_axis_asks_for_a_range(dashboard: Dashboard) -> None:
+    """The last value of a range may be of an hour ago."""
+    for one in flat(grafana.convert(dashboard)["panels"]):
+        for target in one.get("targets", []):
+            assert target["range"] is (one["type"] == "timeseries")
+            assert target["instant"] is (one["type"] != "timeseries")
+        if one["type"] == "stat":
+            assert one["options"]["reduceOptions"]["calcs"] == ["last"]
+
+
+def test_a_query_with_a_level_has_its_color() -> None:
+    overrides = panel("load-test", "Failures")["fieldConfig"]["overrides"]
+    assert [(one["matcher"], one["properties"][0]["value"]["fixedColor"]) for one in overrides] == [
+        ({"id": "byFrameRefID", "options": "A"}, "orange"),
+        ({"id": "byFrameRefID", "options": "B"}, "red"),
+    ]
+    assert panel("load-test", "Request Rate")["fieldConfig"]["overrides"] == []
+
+
 def test_a_variable_of_several_values_begins_with_all_and_one_of_one_with_its_default() -> None:
     (serving,) = (one for one in load_all() if one.uid == "model-serving")
     model, namespace = grafana.convert(serving)["templating"]["list"]

@@ -67,7 +67,8 @@ def test_every_panel_is_placed_once_and_asks_its_queries(dashboard: Dashboard) -
             for one in made["panels"].values()
             if one["spec"]["display"]["name"] == panel.title
         )
-        assert queries(found) == [query.promql for query in panel.queries]
+        wrapped = "({}) or vector(NaN)" if panel.kind == "stat" else "{}"
+        assert queries(found) == [wrapped.format(query.promql) for query in panel.queries]
 
 
 @pytest.mark.parametrize("dashboard", EVERY)
@@ -77,7 +78,6 @@ def test_the_viewer_has_every_plugin_that_is_asked_for(dashboard: Dashboard) -> 
         for name, package in {
             "TimeSeriesChart": "timeseries-chart",
             "StatChart": "stat-chart",
-            "GaugeChart": "gauge-chart",
             "Table": "table",
             "PrometheusTimeSeriesQuery": "prometheus",
             "PrometheusLabelValuesVariable": "prometheus",
@@ -95,6 +95,41 @@ def test_the_viewer_has_every_plugin_that_is_asked_for(dashboard: Dashboard) -> 
 
 def test_every_unit_is_one_that_perses_formats() -> None:
     assert {unit.perses["unit"] for unit in UNITS.values()} <= _PERSES_UNITS
+
+
+@pytest.mark.parametrize("dashboard", EVERY)
+def test_a_number_is_that_of_now_or_no_data_and_never_in_a_good_color(dashboard: Dashboard) -> None:
+    for panel in perses.convert(dashboard)["spec"]["panels"].values():
+        plugin = panel["spec"]["plugin"]
+        if plugin["kind"] == "StatChart":
+            # Perses asks for a range: without a value at its end, the last one would be shown.
+            assert plugin["spec"]["calculation"] == "last"
+            assert all(one.endswith(") or vector(NaN)") for one in queries(panel["spec"]))
+            (mapping,) = plugin["spec"]["mappings"]
+            assert mapping["kind"] == "Value"
+            assert mapping["spec"]["value"] == "NaN"
+            assert mapping["spec"]["result"] == {"value": "no data", "color": "#808080"}
+
+
+def test_a_class_of_statuses_has_one_color_on_every_page_and_no_zero_series() -> None:
+    classes = {'=~"[123].."': "#2E9E5B", '=~"4.."': "#E69F00", '!~"[1234].."': "#D93B3B"}
+    found = list[str]()
+    for dashboard in load_all():
+        for panel in perses.convert(dashboard)["spec"]["panels"].values():
+            plugin, asked = panel["spec"]["plugin"], panel["spec"]["queries"]
+            colors = {
+                one["queryIndex"]: one["colorValue"]
+                for one in plugin["spec"].get("querySettings", [])
+            }
+            for number, query in enumerate(asked):
+                spec = query["spec"]["plugin"]["spec"]
+                if spec.get("seriesNameFormat") not in ("{{status}}", "{{code}}"):
+                    continue
+                (color,) = (value for key, value in classes.items() if key in spec["query"])
+                assert colors[number] == color, spec["query"]
+                assert spec["query"].endswith("> 0")
+                found.append(color)
+    assert len(found) == 11
 
 
 def test_two_series_do_not_look_alike() -> None:

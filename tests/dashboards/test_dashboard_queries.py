@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 
+from kindling import paths
 from kindling.dashboards import Asked, load_all, queries
 from kindling.dashboards.live import rules, unknown_metrics, without_data
 from kindling.errors import KindlingError
@@ -33,6 +36,36 @@ def test_variables_have_their_defaults_or_what_is_asked_for() -> None:
     (first, *_) = queries(values={"namespace": "other", "model": "digits"}, rate_interval="20s")
     assert 'namespace="other",model=~"digits"' in first.promql
     assert "[20s]" in first.promql
+
+
+def test_panels_of_one_title_measure_over_the_same_time_on_every_page() -> None:
+    windows: dict[tuple[str, str], set[str]] = {}
+    for dashboard in load_all():
+        for panel in dashboard.panels:
+            texts = " ".join(query.promql for query in panel.queries)
+            found = set(re.findall(r"\[([^\]]+)\]", texts))
+            assert windows.setdefault((panel.kind, panel.title), found) == found, panel.title
+
+
+def test_what_alerts_measure_is_shown_as_they_measure_it() -> None:
+    recorded = {
+        rule["record"]
+        for file in (paths.REPOSITORY / "charts/prometheus/rules").glob("*.yml")
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+        if "record" in rule
+    }
+    used = {
+        name
+        for dashboard in load_all()
+        for _, promql in dashboard.expressions()
+        for name in re.findall(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", promql)
+    }
+    assert used <= recorded
+    assert {name.split(":")[1] for name in used} == {
+        "llm_request_errors", "llm_requests_slow", "node_filesystem_free",
+        "kubelet_volume_stats_free",
+    }  # fmt: skip
 
 
 VALUE = {"full": "1", "nan": "NaN", "full then": "1"}

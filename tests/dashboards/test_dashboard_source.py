@@ -64,7 +64,15 @@ def test_a_dashboard_is_read_with_its_defaults(tmp_path: Path) -> None:
         ),
         (with_panel(queries=[{"promql": 'x{a="$modle"}'}]), r"Requests: .*no variable \$modle"),
         (with_panel(queries=[{"promql": "x"}]), r"no query uses \$model"),
-        (with_panel(kind="gauge"), "a gauge needs `max`"),
+        (with_panel(kind="stat", queries=PANEL["queries"] * 2), "a stat takes one query"),
+        (
+            with_panel(kind="stat", queries=[{"promql": 'sum by (pod) (x{a="$model"})'}]),
+            "a stat shows one number",
+        ),
+        (
+            with_panel(kind="stat", queries=[{"promql": 'x{a="$model"}', "level": "ok"}]),
+            "`level` is for queries of timeseries",
+        ),
         (with_panel(kind="table"), "`columns` are for tables, which need them"),
         (with_panel(value="Up"), "`value` is the heading of a table's values"),
         (with_panel(kind="stat", stack=True), "`stack` is for timeseries"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
+import pytest
 from drift_samples import NOW, answer, drawn, reference
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from drift.errors import CallFailedError
+from drift.errors import CallFailedError, NoReplicaError
 from drift.findings import PSI_LIMIT
 from drift.metrics import Metrics
 from drift.monitor import Monitor
@@ -23,11 +25,12 @@ class Replicas:
     """Replicas that answer what a test says."""
 
     def __init__(self, *answers: bytes) -> None:
-        self.answers, self.failures, self.absent = answers, list[str](), False
+        self.answers, self.failures = answers, list[str]()
+        self.error: Exception | None = None
 
     def ask(self) -> Answers:
-        if self.absent:
-            raise CallFailedError("serving-headless has no address")
+        if self.error:
+            raise self.error
         return Answers([parse(content) for content in self.answers], self.failures)
 
 
@@ -46,13 +49,13 @@ class Reporter:
 class Watched:
     """A monitor and what it exports."""
 
-    def __init__(self, *answers: bytes) -> None:
+    def __init__(self, *answers: bytes, interval: float = 60) -> None:
         self.replicas, self.reporter, self.metrics = Replicas(*answers), Reporter(), Metrics()
         self.monitor = Monitor(
             self.replicas,  # type: ignore[arg-type]
             self.reporter,  # type: ignore[arg-type]
             self.metrics,
-            interval=60,
+            interval=interval,
             minimum_rows=200,
             clock=lambda: NOW,
         )
@@ -78,8 +81,8 @@ def test_every_feature_and_the_prediction_have_both_distances() -> None:
             assert 0 <= found[metric, "digits", "3", feature] < 0.1
     assert found["model_drift_samples", "digits", "3"] == 400
     assert found["model_drift_checked_timestamp_seconds",] == NOW
-    assert found["model_drift_failures_total",] == 0
-    assert len(found) == 9
+    assert found["model_drift_failures_total",] == found["model_drift_check_failures",] == 0
+    assert len(found) == 10
 
 
 def test_features_that_come_otherwise_than_in_training_are_far_away() -> None:
@@ -131,14 +134,58 @@ def test_a_version_that_is_no_longer_served_has_no_series() -> None:
 def test_while_no_replica_answers_what_was_known_stays_and_gets_old() -> None:
     watched = Watched(answer(*drawn(400)))
     before = watched.check()
-    watched.replicas.absent = True
+    watched.replicas.error = CallFailedError("serving-headless cannot be resolved: try again")
     after = watched.check()
-    assert after.pop(("model_drift_failures_total",)) == 1
-    before.pop(("model_drift_failures_total",))
+    for metric in ("model_drift_failures_total", "model_drift_check_failures"):
+        assert (before.pop((metric,)), after.pop((metric,))) == (0, 1)
     assert after == before
-    watched.replicas.absent, watched.replicas.answers = False, ()
+    watched.replicas.error, watched.replicas.answers = None, ()
     watched.replicas.failures = ["10.0.0.1:8000: it answered 404"]
     assert watched.check()["model_drift_samples", "digits", "3"] == 400
+
+
+def test_a_service_without_ready_replicas_is_no_failed_check() -> None:
+    watched = Watched(answer(*drawn(400)))
+    watched.replicas.error = NoReplicaError("serving-headless has no address")
+    found = watched.check()
+    assert found == {("model_drift_failures_total",): 0, ("model_drift_check_failures",): 0}
+    watched.replicas.error = None
+    before = watched.check()
+    watched.replicas.error = NoReplicaError("serving-headless has no address")
+    assert watched.check() == before
+
+
+@pytest.mark.parametrize("fails", ["replica", "report", "resolver", "anything"])
+def test_the_next_good_check_clears_the_failures_of_the_latest(fails: str) -> None:
+    watched = Watched(answer(*drawn(400)))
+    latest = "model_drift_check_failures"
+    for _ in range(3):
+        watched.replicas.failures = ["10.0.0.1:8000: it answered 404"] * (fails == "replica")
+        watched.reporter.failures = int(fails == "report")
+        broken = {"resolver": CallFailedError("try again"), "anything": ZeroDivisionError()}
+        watched.replicas.error = broken.get(fails)
+        assert watched.check()[latest,] == 1
+    watched.replicas.failures, watched.reporter.failures, watched.replicas.error = [], 0, None
+    found = watched.check()
+    assert (found[latest,], found["model_drift_failures_total",]) == (0, 3)
+
+
+def test_a_failed_check_is_made_again_within_a_minute_however_rare_checks_are() -> None:
+    watched = Watched(answer(*drawn(400)), interval=1800)
+    watched.replicas.failures = ["10.0.0.1:8000: it answered 404"]
+    paused: list[float] = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            paused.append(timeout or 0)
+            watched.replicas.failures = []
+            if len(paused) == 2:
+                self.set()
+            return self.is_set()
+
+    watched.monitor._stopping = Stopping()
+    watched.monitor.run()
+    assert paused == [60, 1800]
 
 
 def test_a_replica_that_does_not_answer_is_counted_and_the_others_compared() -> None:

@@ -23,7 +23,7 @@ from drift_samples import answer, drawn
 from fake_tracking import FakeTracking
 from prometheus_client.parser import text_string_to_metric_families
 
-from drift.errors import CallFailedError, SettingsInvalidError
+from drift.errors import CallFailedError, NoReplicaError, SettingsInvalidError
 from drift.replicas import Replicas, resolve
 from drift.settings import Settings, load_settings
 from pipeline import digits, package, params, stages
@@ -138,7 +138,7 @@ def test_it_is_ready_after_its_first_check_and_ends_when_told(start: Start) -> N
     wait_until(lambda: program.get("/ready").status_code == 200, "it is ready", program.log)
     assert program.get("/health").json() == {"status": "ok"}
     assert program.get("/else").status_code == 404
-    assert program.series()["model_drift_failures_total", "", ""] == 1
+    assert program.series()["model_drift_check_failures", "", ""] == 1
     assert "process_resident_memory_bytes" in program.get("/metrics").text
     program.process.send_signal(signal.SIGTERM)
     assert program.process.wait(10) == 0
@@ -147,9 +147,29 @@ def test_it_is_ready_after_its_first_check_and_ends_when_told(start: Start) -> N
     assert "Connection refused" in lines[1]["reasons"][0]
 
 
-def test_a_name_without_an_address_is_a_failure() -> None:
-    with pytest.raises(CallFailedError, match=r"no\.invalid has no address"):
-        resolve("no.invalid", 8000)
+@pytest.mark.parametrize("number", [socket.EAI_NONAME, socket.EAI_NODATA])
+def test_a_name_without_an_address_has_no_ready_replica(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    # What a resolver says depends on the machine; what it means does not.
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(number, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(NoReplicaError, match=r"serving-headless has no address: no such name"):
+        resolve("serving-headless", 8000)
+
+
+def test_a_resolver_that_does_not_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(CallFailedError, match=r"serving-headless cannot be resolved: try again"):
+        resolve("serving-headless", 8000)
+
+
+def test_a_name_has_all_its_addresses() -> None:
     assert "127.0.0.1:8000" in resolve("localhost", 8000)
 
 

@@ -23,13 +23,15 @@ import pandas as pd
 import xgboost as xgb
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_wine
 from sklearn.ensemble import (
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
@@ -37,6 +39,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeRegressor
 
 ROWS, TRAINING = 1000, 600
 NUMBERS = ["age", "income", "children"]
@@ -272,13 +275,78 @@ def words() -> Any:
     """Texts, of which an encoder makes columns."""
 
     def rows(count: int, seed: int) -> Any:
-        random = np.random.default_rng(seed)
-        some = ["red", "Green", "blue", "stone", "apple"]
-        return pd.DataFrame({"text": [" ".join(random.choice(some, 4)) for _ in range(count)]})
+        return written(count, seed).to_frame()
 
     encoder = ColumnTransformer([("t", TfidfVectorizer(), "text")])
     model = make_pipeline(encoder, LogisticRegression())
     return mlflow.sklearn, model, rows, lambda t: t.text.str.contains("red").astype(int), PICKLE
+
+
+def first_words() -> Any:
+    """A vectorizer that is given texts, not a table of them; training has no word of one letter."""
+    vectorizer = CountVectorizer(ngram_range=(1, 2), stop_words=["the", "of"])
+    model = make_pipeline(vectorizer, LogisticRegression())
+    return mlflow.sklearn, model, written, lambda t: t.str.contains("red").astype(int), PICKLE
+
+
+def written(count: int, seed: int) -> Any:
+    """Texts; those that training does not see have words of one letter and of other scripts."""
+    random = np.random.default_rng(seed)
+    some = ["red", "Green", "blue", "äpfel", "Größe", "plan", "film", "the", "of"]
+    more = (
+        [] if seed == 1 else ["a", "É", "ber", "gr", "e", "Привет", "日本語", "İred", "x_1", "red-"]
+    )
+    return pd.Series(
+        [" ".join(random.choice([*some, *more], 5)) for _ in range(count)], name="text"
+    )
+
+
+def wine() -> Any:
+    """Bundled data, as decimals: numbers lie on the trees' thresholds."""
+    table = load_wine(as_frame=True).frame.sample(frac=1, random_state=0)
+    table = table.assign(kind=np.array(["red", "white", "other"])[table.pop("target")])
+    numbers = [name for name in table if name not in ("kind", "alcohol")]
+    encoder = ColumnTransformer(
+        [("n", StandardScaler(), numbers), ("c", OneHotEncoder(handle_unknown="ignore"), ["kind"])]
+    )
+    model = make_pipeline(encoder, GradientBoostingRegressor(random_state=0))
+    alcohol = table.pop("alcohol")
+
+    def rows(count: int, seed: int) -> Any:
+        return table[:133] if seed == 1 else table[133:]
+
+    return mlflow.sklearn, model, rows, lambda rows: alcohol[rows.index], PICKLE
+
+
+def halves() -> Any:
+    """A tree that splits between 0.5 and 0.9, asked at 0.7; in single precision too."""
+
+    def rows(count: int, seed: int) -> Any:
+        if seed == 1:
+            drawn = np.random.default_rng(1).choice([0.1, 0.5, 0.9, 1.2, 2.3], (count, 2))
+        else:
+            drawn = np.round(np.random.default_rng(2).uniform(0, 3, (count, 2)), 1)
+        return pd.DataFrame({"x": drawn[:, 0], "y": drawn[:, 1].astype(np.float32)})
+
+    return mlflow.sklearn, DecisionTreeRegressor(), rows, lambda t: t.x.round() + 3 * t.y, PICKLE
+
+
+def probabilities_first() -> Any:
+    """What MLflow's server answers of it is its probabilities."""
+    more = {**PICKLE, "pyfunc_predict_fn": "predict_proba"}
+    return mlflow.sklearn, LogisticRegression(), numbers, three_classes, more
+
+
+def nullable() -> Any:
+    """A column of integers of which some are missing."""
+
+    def rows(count: int, seed: int) -> Any:
+        table = people(count, seed, missing=False)[["age", "children"]]
+        kept = table.children.where(np.arange(count) % 7 > 0)
+        return table.assign(children=kept.astype("Int64"))
+
+    model = RandomForestRegressor(10, random_state=0)
+    return mlflow.sklearn, model, rows, lambda t: t.age + t.children.fillna(9).astype(float), PICKLE
 
 
 def unequal() -> Any:
@@ -307,7 +375,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         xgboost_native_softmax, lightgbm_regressor, lightgbm_classifier, lightgbm_binary,
         lightgbm_native, lightgbm_missing, boosted_pipeline, light_pipeline, ordinal_forest,
         histogram, gradient, no_probabilities, neighbours, skops,
-        xgboost_whole, words, unequal,
+        xgboost_whole, words, unequal, first_words, wine, halves, probabilities_first, nullable,
     )
 }  # fmt: skip
 
@@ -401,22 +469,35 @@ def write_bad(folder: Path, name: str) -> None:
     model = BAD[name]() if name in BAD else Ridge()
     model.fit(table, one(table))
     signature = None if name == "undescribed" else infer_signature(table)
+    if name == "unsigned":
+        signature = infer_signature(table.assign(count=np.arange(50).astype(np.uint64)))
     if name == "of_dates":
         signature = infer_signature(pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])}))
     flavor: Any = mlflow.xgboost if isinstance(model, xgb.XGBModel) else mlflow.sklearn
     more = {} if flavor is mlflow.xgboost else PICKLE
+    if name == "outdated":
+        del model.coef_
     flavor.save_model(model, folder, signature=signature, **more, **QUICKLY)
+    if name == "by_decision":
+        described = (folder / "MLmodel").read_text()
+        new = re.sub("predict_fn: predict\\b", "predict_fn: decision_function", described)
+        (folder / "MLmodel").write_text(new)
     if name in ACTS:
         (folder / "model.pkl").write_bytes(pickle.dumps(Acts(ACTS[name])))
     if name == "with_an_old_function":
         described = (folder / "MLmodel").read_text()
         new = re.sub("python_version: .*", "python_version: 3.8.1", described)
         (folder / "MLmodel").write_text(new)
-    if name == "old":
-        (folder / "model.pkl").write_bytes(b"not one")
+    if name in ("old", "outdated"):
+        if name == "old":
+            (folder / "model.pkl").write_bytes(b"not one")
         described = (folder / "MLmodel").read_text()
         new = re.sub("sklearn_version: .*", "sklearn_version: 0.20.1", described)
         (folder / "MLmodel").write_text(new)
+
+
+def _example(training: Any) -> Any:
+    return training[:3].to_frame() if isinstance(training, pd.Series) else training[:3]
 
 
 def write(out: Path, name: str) -> None:
@@ -429,7 +510,7 @@ def write(out: Path, name: str) -> None:
     saved = model.booster if isinstance(model, Native) else model
     flavor.save_model(
         saved, out / name / "model", signature=infer_signature(training, predicted),
-        input_example=training[:3], **more, **({} if name == AS_A_USER else QUICKLY),
+        input_example=_example(training), **more, **({} if name == AS_A_USER else QUICKLY),
     )  # fmt: skip
     columns = fresh if isinstance(fresh, pd.DataFrame) else pd.DataFrame(fresh)
     truth = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,24 @@ from service.package_tabular import TabularPart
 _NUMPY = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
 
 LABELS = {"name": "label", "size": 1, "classes": None}
+# A graph whose rounding leaves probabilities a little outside, finished as all are.
+ROUNDED = """
+import json, numpy as np, onnx, onnxruntime
+from onnx import TensorProto as T, helper, numpy_helper
+from importer.answers import Output
+from importer.convert import OPSET, _finish
+given = helper.make_tensor_value_info("x", T.DOUBLE, [None, 2])
+made = [helper.make_tensor_value_info(name, T.DOUBLE, [None, 2]) for name in ("l", "p")]
+nodes = [helper.make_node("Identity", ["x"], [one.name]) for one in made]
+graph = helper.make_graph(nodes, "g", [given], made)
+outputs = [Output("label", "double", 2), Output("probabilities", "float", 2, (0, 1), 1)]
+_finish(graph, outputs)
+opsets = [helper.make_opsetid(*one) for one in OPSET.items()]
+model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+session = onnxruntime.InferenceSession(model.SerializeToString())
+row = np.array([[-1.5e-8, 1 + 2e-7]])
+print(json.dumps(session.run(["probabilities"], {"x": row})[0].tolist()))
+"""
 NUMBERS = {"name": "prediction", "size": 1, "classes": None}
 
 
@@ -75,7 +94,7 @@ def agree(answer: Answer, truth: dict[str, Any]) -> None:
         "lightgbm_classifier", "lightgbm_binary", "lightgbm_native", "lightgbm_missing",
         "boosted_pipeline", "light_pipeline", "ordinal_forest", "histogram", "gradient",
         "no_probabilities", "neighbours", "skops", "xgboost_whole",
-        "words", "unequal",
+        "words", "unequal", "first_words", "wine", "halves", "nullable",
     ],
 )  # fmt: skip
 def test_it_says_of_a_thousand_rows_what_its_original_says(
@@ -135,6 +154,30 @@ def test_outputs_are_those_of_predict_and_predict_proba(
     assert [one.model_dump(exclude={"type"}) for one in part.outputs] == outputs
 
 
+def test_what_the_owner_serves_comes_first(
+    made: Callable[[str], Made], converted: Callable[[str], Answer]
+) -> None:
+    answer, truth = converted("probabilities_first"), made("probabilities_first").truth
+    assert [one.name for one in part_of(answer).outputs] == ["probabilities", "label"]
+    first, labels = ask(answer, truth["rows"])
+    assert np.abs(first - np.array(truth["predict_proba"])).max() <= TOLERANCE
+    assert labels.ravel().tolist() == truth["predict"]
+
+
+def test_a_category_that_the_model_refuses_fails(converted: Callable[[str], Answer]) -> None:
+    known, unknown = [30.0, 1e4, 2, "Bonn"], [30.0, 1e4, 2, "Berlin"]
+    (found,) = ask(converted("ordinal_forest"), [known])
+    assert found.shape == (1, 1)
+    with pytest.raises(Exception, match="Unknown Category"):
+        ask(converted("ordinal_forest"), [unknown])
+
+
+def test_probabilities_are_none_below_zero_or_above_one() -> None:
+    done = run("-c", ROUNDED)
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout) == [[0.0, 1.0]]
+
+
 def test_a_matrix_has_numbered_columns(converted: Callable[[str], Answer]) -> None:
     part = part_of(converted("forest"))
     assert [one.name for one in part.inputs] == ["0", "1", "2", "3", "4"]
@@ -145,6 +188,7 @@ def test_what_may_be_missing_is_what_the_model_takes(converted: Callable[[str], 
     def optional(name: str) -> list[bool]:
         return [one.optional for one in part_of(converted(name)).inputs]
 
+    assert optional("nullable") == [True, True]
     # LightGBM takes what is missing, of columns that never were in training too; Ridge does not.
     assert optional("lightgbm_missing") == [True, True, False]
     assert not any(optional("skops"))

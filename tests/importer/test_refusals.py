@@ -23,6 +23,13 @@ REFUSALS = [
         r"saved with scikit-learn 0\.20\.1 and cannot be loaded by \d",
         "log it again with",
     ),
+    (
+        "outdated",
+        r"saved with scikit-learn 0\.20\.1, is loaded by .*, and then fails to predict",
+        "train and log it again with scikit-learn",
+    ),
+    ("unsigned", "its signature says .* has no type for .uint64", "cast that column to int64"),
+    ("by_decision", "pyfunc_predict_fn=decision_function", "log it without"),
     ("prints", "a NoneType has no predict", "log the whole pipeline"),
 ]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from doctor_fakes import FACTS
+from loopback import JsonHandler, Loopback
 
 from kindling import alerts, cluster
 from kindling.errors import KindlingError
@@ -27,6 +28,7 @@ def alert(name: str, state: str = "firing", summary: str = "") -> dict[str, Any]
         "annotations": {"summary": summary},
         "state": state,
         "activeAt": "2026-01-01T10:00:00.123456789Z",
+        "firingSince": "2026-01-01T10:05:00+00:00" if state == "firing" else None,
     }
 
 
@@ -49,12 +51,15 @@ def test_what_fires_comes_first_and_decides_the_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = [alert("Watchdog"), alert("Slow", "pending"), alert("Errors", summary="half fail")]
-    assert run(*found, notified=[notification("Errors", "firing")]) == 3
+    words = "--exit-code"
+    assert run(*found, notified=[notification("Errors", "firing")], words=words) == 3
     out = capsys.readouterr().out
     assert "half fail" in out
     assert out.index("Errors") < out.index("Slow")
     assert "2026-01-01 10:01:00" in out
-    assert run(alert("Watchdog"), alert("Slow", "pending"), notified=[]) == 0
+    assert run(alert("Watchdog"), alert("Slow", "pending"), notified=[], words=words) == 0
+    # An alert that fires is what the command is there to tell, and no failure of its own.
+    assert run(*found, notified=[]) == 0
 
 
 def test_a_watchdog_that_is_silent_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,6 +78,41 @@ def test_the_last_notifications_are_shown_and_all_is_well_only_if_it_is(
     assert "last of 20 notifications" in out
     assert [f"Alert{number:02}" in out for number in range(20)] == [False] * 10 + [True] * 10
     assert "all is well" not in out
+
+
+class Rules(Loopback):
+    """Prometheus' answer about its rules, of which one fires and one pends."""
+
+    handler = JsonHandler
+
+    def answer(self, query: dict[str, list[str]]) -> tuple[int, Any]:
+        assert query == {"type": ["alert"]}
+        active = {"activeAt": "2026-01-01T10:00:00.5Z", "annotations": {}, "value": "1"}
+        rules = [
+            {
+                "name": name,
+                "duration": 100,
+                "alerts": [{**active, "labels": {"alertname": name}, "state": state}],
+            }
+            for name, state in (("Errors", "firing"), ("Slow", "pending"))
+        ]
+        groups = [{"interval": 15, "rules": [*rules, {"duration": 0, "alerts": []}]}]
+        return 200, {"data": {"groups": groups}}
+
+
+def test_an_alert_fires_later_than_it_is_active(capsys: pytest.CaptureFixture[str]) -> None:
+    with Rules() as prometheus:
+        found = alerts.ask_prometheus(prometheus.port)
+    assert {one["labels"]["alertname"]: one["firingSince"] for one in found} == {
+        # After 100 s, at the next evaluation of its group.
+        "Errors": "2026-01-01T10:01:45.500000+00:00",
+        "Slow": None,
+    }
+    run(*found, notified=[])
+    out = capsys.readouterr().out
+    assert "active since" in out
+    assert "2026-01-01 10:00:00" in out
+    assert "2026-01-01 10:01:45" in out
 
 
 @pytest.mark.parametrize("said", ["", "not found", "{}", "null", "[]"])

@@ -55,10 +55,36 @@ def test_a_damaged_one_is_refused(
         backup._unpack(write(tmp_path / "b.tar", parts, **about), tmp_path)
 
 
-def test_what_is_no_archive_or_not_there_is_named(tmp_path: Path) -> None:
+def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
     other = tmp_path / "notes.txt"
     other.write_text("notes")
     with pytest.raises(KindlingError, match=r"notes\.txt is not a backup"):
         backup._unpack(other, tmp_path)
-    with pytest.raises(KindlingError, match=r"there is no file .*none\.tar"):
-        backup._unpack(tmp_path / "none.tar", tmp_path)
+
+
+def test_a_full_disk_is_not_a_damaged_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backup.shutil, "copyfileobj", full)
+    with pytest.raises(KindlingError, match="unpacked beside itself: No space left on device"):
+        backup._unpack(write(tmp_path / "b.tar", PARTS), tmp_path)
+
+
+def test_files_are_looked_at_before_anything_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = tmp_path / "there.tar"
+    there.touch()
+    assert backup.main(["restore", str(tmp_path / "none.tar")]) == 1
+    assert f"there is no file {tmp_path / 'none.tar'}" in capsys.readouterr().err
+    assert backup.main(["backup", str(there)]) == 1
+    assert f"{there} is there already" in capsys.readouterr().err
+
+
+def test_a_backup_is_not_written_where_nobody_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        backup.main(["backup"])
+    assert "the following arguments are required: FILE" in capsys.readouterr().err

@@ -55,6 +55,18 @@ CHAMPION = timed(500, 0.1, slow=25, errors=5)
         (timed(500, 0.01), timed(100, 0.09), Verdict.GO_ON, Verdict.PASSED),
         (timed(500, 0.01), timed(100, 0.2, 90), Verdict.WORSE, Verdict.WORSE),
         (CHAMPION, Counts(100, 0, math.nan), Verdict.GO_ON, Verdict.PASSED),
+        # Refusals are compared as errors are.
+        (CHAMPION, Counts(227, 0, 0.1, refusals=128), Verdict.WORSE, Verdict.WORSE),
+        (CHAMPION, Counts(100, 0, 0.1, refusals=3), Verdict.GO_ON, Verdict.UNKNOWN),
+        (CHAMPION, Counts(100, 5, 0.1, refusals=50), Verdict.WORSE, Verdict.WORSE),
+        (Counts(), Counts(50, 0, 0.1, refusals=2), Verdict.WORSE, Verdict.WORSE),
+        # Clients that send nonsense send it to both.
+        (
+            Counts(500, 0, 0.1, refusals=250),
+            Counts(100, 0, 0.1, refusals=50),
+            Verdict.GO_ON,
+            Verdict.PASSED,
+        ),
         # The metrics are gone between two questions.
         (CHAMPION, Counts(100, 0, 9.0), Verdict.GO_ON, Verdict.PASSED),
     ],
@@ -69,6 +81,10 @@ def test_a_canary_is_judged_beside_the_champion(
 def test_the_reason_has_the_figures() -> None:
     failed = judge(CHAMPION, Counts(100, 20, 0.1), MARGINS, is_over=False)
     assert failed.reason == "20.0% of its requests failed, more than 3.0% (champion 1.0%)"
+    refused = judge(CHAMPION, Counts(227, 0, 0.1, refusals=128), MARGINS, is_over=True)
+    assert refused.reason == "56.4% of its requests were refused, more than 2.0% (champion 0.0%)"
+    passed = judge(CHAMPION, Counts(100, 1, 0.1, refusals=2), MARGINS, is_over=True)
+    assert passed.reason == "1.0% of its 100 requests failed, 2.0% were refused"
     unsure = judge(CHAMPION, Counts(100, 5, 0.1), MARGINS, is_over=True)
     assert unsure.reason == (
         "5.0% of its requests failed, more than 3.0% (champion 1.0%), too few of them to be sure"
@@ -89,7 +105,8 @@ class Answering(canary.Prometheus):
             found = {"0.1": 20, "0.25": 29, "+Inf": 30}
             series = [{"metric": {"le": le}, "value": [0, str(n)]} for le, n in found.items()]
         else:
-            value = "0.2" if "quantile" in query else "30" if "200|" in query else "2"
+            answers = {"quantile": "0.2", '"200|': "30", '"500|': "2", '"400|': "3"}
+            (value,) = [answers[part] for part in answers if part in query]
             series = [{"metric": {}, "value": [0, value]}]
         return {"resultType": "vector", "result": series}
 
@@ -98,9 +115,11 @@ def test_what_each_version_answered_is_asked_of_prometheus() -> None:
     prometheus = Answering("http://127.0.0.1:9")
     object.__setattr__(prometheus, "asked", [])
     champion, found = canary.Comparison("digits", "1", "2", prometheus).counts(9.2)
-    assert champion == found == Counts(30, 2, 0.2, {0.1: 20, 0.25: 29, math.inf: 30})
+    assert champion == found == Counts(30, 2, 0.2, {0.1: 20, 0.25: 29, math.inf: 30}, refusals=3)
     versions = ['version="1"' in query for query in prometheus.asked]
-    assert versions == [True] * 4 + [False] * 4
+    assert versions == [True] * 5 + [False] * 5
+    counted = next(query for query in prometheus.asked if '"200|' in query)
+    assert all(status in counted for status in ("400", "422", "500", "504"))
     assert all("[10s]" in query and 'model="digits"' in query for query in prometheus.asked)
 
 
@@ -127,8 +146,8 @@ def test_it_looks_until_the_canary_is_worse_and_renews_it_each_time() -> None:
     assert judged.verdict is Verdict.WORSE
     assert len(renewed) == 3
     assert [line for line in said if isinstance(line, str)] == [
-        "   0 s  canary 10 requests, 0.0% failed; champion 500, 1.0%",
-        "   0 s  canary 40 requests, 20.0% failed; champion 500, 1.0%",
+        "   0 s  canary 10 requests, 0.0% failed, 0.0% refused; champion 500, 1.0%, 0.0%",
+        "   0 s  canary 40 requests, 20.0% failed, 0.0% refused; champion 500, 1.0%, 0.0%",
     ]
 
 
@@ -138,33 +157,46 @@ def test_it_passes_when_its_time_is_over() -> None:
     assert judged.verdict is Verdict.PASSED
 
 
-def pod(name: str, told: dict[str, Any] | None) -> ServingPod:
-    return ServingPod("kindling", name, {"models": [{"name": "digits", "canary": told}]})
+def pod(name: str, told: dict[str, Any] | None, not_ready: str = "") -> ServingPod:
+    answer = {"models": [{"name": "digits", "canary": told}]}
+    return ServingPod("kindling", name, {} if not_ready else answer, not_ready)
 
 
 def served(version: str, refused: dict[str, str] | None = None) -> dict[str, Any]:
     return {"version": version, "share": 0.1, "refused": refused}
 
 
-def wait(monkeypatch: pytest.MonkeyPatch, *rounds: list[ServingPod], seconds: float = 5) -> str:
+def wait(*rounds: list[ServingPod], seconds: float = 5) -> str:
     left = list(rounds)
-    monkeypatch.setattr(canary, "serving_pods", lambda _: left.pop(0) if len(left) > 1 else left[0])
-    kubectl: Any = None
-    return canary.wait_until_served(kubectl, "digits", "2", lambda: None, seconds=seconds, pause=0)
+    return canary.wait_until_served(
+        lambda: left.pop(0) if len(left) > 1 else left[0],
+        "digits", "2", lambda: None, timeout_seconds=seconds, pause_seconds=0,
+    )  # fmt: skip
 
 
-def test_it_waits_until_every_pod_has_the_canary(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_until_every_ready_pod_has_the_canary() -> None:
     before = [pod("a", served("2")), pod("b", None)]
     other = [pod("a", served("2")), pod("b", served("3"))]
-    assert wait(monkeypatch, before, other, [pod("a", served("2"))]) == "1 pod has it"
+    assert wait(before, other, [pod("a", served("2"))]) == "1 pod serves it"
     with pytest.raises(KindlingError, match="after 0 s version 2 is not served by b"):
-        wait(monkeypatch, other, seconds=0)
+        wait(other, seconds=0)
 
 
-def test_a_pod_that_refuses_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reason", ["Pending", "Failed: Evicted", "CrashLoopBackOff", "not ready"])
+def test_pod_that_gets_no_requests_does_not_hold_up_a_canary(reason: str) -> None:
+    found = wait([pod("a", served("2")), pod("b", None, reason)], seconds=0)
+    assert found == f"1 pod serves it; not counted: b ({reason})"
+
+
+def test_canary_of_a_model_that_no_pod_serves_is_an_error() -> None:
+    with pytest.raises(KindlingError, match="no pod serves digits"):
+        wait([ServingPod("kindling", "a", {"models": [{"name": "text"}]})])
+
+
+def test_a_pod_that_refuses_it_says_why() -> None:
     refused = served("2", {"version": "2", "reason": "it is a pickle"})
     with pytest.raises(KindlingError, match="pod a refuses version 2: it is a pickle"):
-        wait(monkeypatch, [pod("a", refused)])
+        wait([pod("a", refused)])
 
 
 @pytest.fixture

@@ -81,6 +81,70 @@ def test_the_same_name_elsewhere_is_another_secret() -> None:
     assert ensure(cluster, other) == {other: ["a"]}
 
 
+def workload(name: str, namespace: str = "kindling", **spec: Any) -> dict[str, Any]:
+    container = {"name": "main", **spec.pop("container", {})}
+    template = {"spec": {"containers": [container], **spec}}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"template": template}}
+
+
+def of_key(key: str, secret: str = "postgresql") -> dict[str, Any]:
+    return {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}]}
+
+
+def mounted(*keys: str) -> list[dict[str, Any]]:
+    items = {"items": [{"key": key, "path": "p"} for key in keys]} if keys else {}
+    return [{"name": "data"}, {"name": "s", "secret": {"secretName": "postgresql", **items}}]
+
+
+class Running(Cluster):
+    """One with workloads, which notes what is restarted."""
+
+    def __init__(self, *deployments: dict[str, Any]) -> None:
+        super().__init__()
+        self.deployments, self.restarted = deployments, list[str]()
+
+    def items(self, path: str, **selectors: str) -> list[dict[str, Any]]:
+        if path.startswith("/apis/apps/v1/"):
+            return list(self.deployments) if path.endswith("/deployments") else []
+        return super().items(path, **selectors)
+
+    def check(self, *args: str, stdin: str = "", **more: Any) -> str:
+        if args[:2] == ("rollout", "restart"):
+            self.restarted.append(f"{args[3].removeprefix('--namespace=')} {args[2]}")
+            return ""
+        return super().check(*args, stdin=stdin, **more)
+
+
+USERS = {
+    "a variable": workload("user", container=of_key("password")),
+    "a variable of a first container": workload(
+        "user", initContainers=[{"name": "first", **of_key("password")}]
+    ),
+    "all variables": workload(
+        "user", container={"envFrom": [{"secretRef": {"name": "postgresql"}}]}
+    ),
+    "a file": workload("user", volumes=mounted("other", "password")),
+    "all files": workload("user", volumes=mounted()),
+}
+
+
+@pytest.mark.parametrize("how", USERS)
+def test_what_runs_with_the_values_of_a_deleted_secret_is_restarted(how: str) -> None:
+    cluster: Any = Running(
+        USERS[how],
+        workload("other"),
+        workload("another", container={**of_key("password", secret="mlflow"), "envFrom": [{}]}),
+        workload("of-another-key", volumes=mounted("exporter-password")),
+        workload("elsewhere", "two", container=of_key("password")),
+    )
+    wanted = Wanted("postgresql", "kindling", ("password",))
+    lacking = ensure(cluster, wanted)
+    assert cluster_secrets.restart_users(cluster, lacking) == ["kindling/user"]
+    assert cluster.restarted == ["kindling deployments/user"]
+    # What is complete is left alone.
+    assert cluster_secrets.restart_users(cluster, ensure(cluster, wanted)) == []
+
+
 NAMESPACE_THERE = 'Error from server (AlreadyExists): namespaces "kindling" already exists'
 THERE = 'Error from server (AlreadyExists): secrets "mlflow" already exists'
 LOST = (

@@ -73,6 +73,19 @@ def test_an_encoder_that_raises_is_its_owners_choice(tmp_path: Path) -> None:
     check(tmp_path, by_column(raises=True), WORDS | {"outputs": outputs})
 
 
+def test_an_encoder_of_numbers_may_know_no_zero(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node(
+            "OneHotEncoder", ["children"], ["known"], domain="ai.onnx.ml", cats_int64s=[3], zeros=0
+        ),
+        helper.make_node("Cast", ["known"], ["prediction"], to=TensorProto.DOUBLE),
+    ]
+    given = helper.make_tensor_value_info("children", TensorProto.INT64, [None, 1])
+    gives = helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, [None, 1, 1])
+    content = model(helper.make_graph(nodes, "g", [given], [gives]))
+    check(tmp_path, content, {"inputs": [COLUMNS[1]], "graph_input": "columns"})
+
+
 @pytest.mark.parametrize(
     ("content", "part", "reason"),
     [

@@ -58,6 +58,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(import_container, "sweep", lambda docker: None)
     monkeypatch.setattr(import_container, "convert", convert)
     monkeypatch.setattr(import_registration, "register", register)
+    monkeypatch.setattr(import_model, "check_experiments", lambda *_: None)
     return asked
 
 
@@ -70,12 +71,25 @@ def test_a_model_is_imported(
     said = capsys.readouterr().out
     for words in (
         "Pipeline of scikit-learn 1.9.1 (sklearn)", "age: double", "children: long",
-        "prediction: double", "1000 random rows and 3 of its example: no label differs, 2 ties",
-        "by 2e-08 at most (double precision)", "mine 4", "next: nox -s promote -- mine 4",
+        "prediction: double",
+        "1000 random rows, 500 at its boundaries, 3 of its example: no label differs, 2 ties",
+        "by 2e-08 of their spread at most (double precision)", "mine 4",
+        "next: nox -s promote -- mine 4",
     ):  # fmt: skip
         assert words in said
     # Nothing stays but what caches.
     assert list(paths.work_dir().iterdir()) == []
+
+
+def test_what_xgboosts_file_does_not_hold_is_said(
+    world: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert import_model.main([str(folder), "mine"]) == 0
+    assert "does not hold" not in capsys.readouterr().out
+    figures = ANSWER.figures.model_copy(update={"flavor": "xgboost"})
+    world["answer"] = import_answer.Answer(figures, ANSWER.files)
+    assert import_model.main([str(folder), "mine"]) == 0
+    assert "does not hold the estimator's `missing`" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_package_that_does_not_run_is_not_registered(
@@ -143,6 +157,19 @@ def test_no_engine_no_import(
     said = capsys.readouterr().err
     assert "no container engine answers" in said
     assert "next: nox -s cluster-up" in said
+
+
+def test_a_deleted_experiment_is_told_before_anything_is_converted(
+    world: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def check(_: RegistryAccess, names: list[str]) -> None:
+        raise KindlingError(f"the experiment {names[0]} was deleted")
+
+    monkeypatch.setattr(import_model, "check_experiments", check)
+    assert import_model.main([str(folder), "mine"]) == 1
+    assert "the experiment mine was deleted" in capsys.readouterr().err
+    assert world == {}
 
 
 def test_an_address_that_is_none_is_told_first(

@@ -60,7 +60,7 @@ def test_a_version_is_complete(client: MlflowClient, tmp_path: Path) -> None:
     assert run.data.tags["kindling.source"] == "models:/people/3"
     assert run.data.tags["kindling.library"] == "scikit-learn 1.9.1"
     assert run.data.metrics == {
-        "parity_rows": 1003, "parity_largest_difference": 2e-8, "parity_disagreements": 0,
+        "parity_rows": 1503, "parity_largest_difference": 2e-8, "parity_disagreements": 0,
         "parity_ties": 0,
     }  # fmt: skip
     assert run.info.status == "FINISHED"

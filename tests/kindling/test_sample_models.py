@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
-from loopback import Loopback
+from loopback import JsonHandler, Loopback
 
 from kindling import sample_models
 from kindling.errors import KindlingError
 from kindling.registry_access import RegistryAccess
 
-REGISTERED = {
-    "registered_models": [{"name": "digits", "aliases": [{"alias": "champion"}]}, {"name": "text"}]
-}
+# More than one page of MLflow's, before the ones that are looked for.
+REGISTERED: list[dict[str, Any]] = [
+    *({"name": f"a{number:04}"} for number in range(1000)),
+    {"name": "digits", "aliases": [{"alias": "champion"}]},
+    {"name": "text"},
+]
 
 
 class Registry(Loopback):
-    """Answers with each of ``codes`` in turn, then with what is registered."""
+    """Answers with each of ``codes`` in turn, then with a page of what is registered."""
 
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
 
-    class handler(BaseHTTPRequestHandler):  # noqa: N801
-        fake: Registry
+    handler = JsonHandler
 
-        def do_GET(self) -> None:
-            self.send_response(self.fake.codes.pop(0) if self.fake.codes else 200)
-            self.end_headers()
-            self.wfile.write(json.dumps(REGISTERED).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
+    def answer(self, query: dict[str, list[str]]) -> tuple[int, Any]:
+        (wanted,) = query.get("filter", [""])
+        found = [one for one in REGISTERED if wanted in ("", f"name = '{one['name']}'")]
+        page = found[: min(int(query["max_results"][0]), 1000)]
+        return self.codes.pop(0) if self.codes else 200, {"registered_models": page}
 
 
 def ensure(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[str]:

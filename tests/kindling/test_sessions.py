@@ -19,11 +19,13 @@ _PROGRAM = {"tests": "python -m pytest", "bench-latency": "python -m loadtests.b
 _FIRST_PARTY = ("kindling", "service", "pipeline", "loadtests")
 
 
-def _nox(*words: str) -> subprocess.CompletedProcess[str]:
+def _nox(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "nox", f"--noxfile={paths.REPOSITORY / 'noxfile.py'}", *words],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **environment,
+        },
     )  # fmt: skip
 
 
@@ -71,6 +73,10 @@ def shortened() -> dict[str, str]:
     return _said("--hel")
 
 
+def test_sessions_that_succeed_exit_with_0() -> None:
+    assert _nox("--session", "status", "--", "--help").returncode == 0
+
+
 def test_every_session_is_looked_at() -> None:
     listed = _nox("--list").stdout
     assert set(re.findall(r"^[-*] (\S+)", listed, re.M)) == set(SESSIONS)
@@ -90,6 +96,24 @@ def test_session_takes_no_prefix_for_an_option(session: str, shortened: dict[str
     assert f"Session {session} failed" in said
     assert re.search(r"--hel\b", said.replace("-- --hel", "")), said
     assert "Traceback (most" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["password"], 1),
+        (["cluster-up", "--", "--hel"], 2),
+        (["status"], 3),
+        (["status", "password"], 1),
+    ],
+)
+def test_exit_code_of_a_command_reaches_the_caller(
+    tmp_path: Path, words: list[str], code: int
+) -> None:
+    """Without a cluster: there is none to have a password or a status."""
+    done = _nox("--session", *words, XDG_STATE_HOME=str(tmp_path))
+    assert done.returncode == code, done.stdout
+    assert f"Session {words[0]} failed" in done.stdout
 
 
 def test_no_parser_takes_prefixes_for_options() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from doctor_fakes import FACTS
 from rich.console import Console
+from scripted import Scripted, fails, scripted
 
 from kindling import status, status_objects, status_view
 from kindling.doctor.machine import Done
@@ -73,8 +75,8 @@ FOREIGN = {**deployment(), "metadata": {"name": "coredns", "namespace": "kube-sy
 def collect(
     objects: Any = None,
     *,
-    containers: str | None = "n1 running\n",
-    ready: dict[str, Any] | None = READY,
+    containers: str | Done | None = "n1 running\n",
+    ready: dict[str, Any] | TimeoutError = READY,
     **facts: Any,
 ) -> dict[str, Any]:
     def answer(_: object) -> list[dict[str, Any]]:
@@ -83,13 +85,21 @@ def collect(
         found: list[dict[str, Any]] = objects
         return found if objects is not None else [node(), deployment(), AUTOSCALER, FOREIGN]
 
+    def health(_: str) -> dict[str, Any]:
+        if isinstance(ready, TimeoutError):
+            raise ready
+        return ready
+
+    listed = containers
+    if not isinstance(listed, Done):
+        listed = Done(1 if containers is None else 0, listed or "", "")
     return status.collect(
         "kindling",
         status.Probes(
             facts=lambda _: {**FACTS, **facts},
-            run=lambda *_, **__: Done(1 if containers is None else 0, containers or "", ""),
+            run=lambda *_, **__: listed,
             objects=answer,
-            ready=lambda _: ready,
+            ready=health,
             cache=lambda *_: {"path": "/c", "bytes": 1, "counted": True, "free_bytes": 1},
         ),
     )
@@ -154,7 +164,7 @@ def test_without_a_cluster_the_next_step_is_named() -> None:
         ({"objects": [node(), deployment(updatedReplicas=0)]}, "degraded", "serving has 0 of 2"),
         ({"objects": [node(), DAEMON]}, "degraded", "kindling-system/gpus has 0 of 1"),
         ({"objects": [node()]}, "degraded", "nothing of Kindling's is installed"),
-        ({"ready": None}, "degraded", "serving is not ready at http://127.0.0.1:8080"),
+        ({"ready": {}}, "degraded", "serving is not ready at http://127.0.0.1:8080"),
         ({"ready": {"status": "not ready"}}, "degraded", "serving is not ready"),
     ],
 )
@@ -166,6 +176,67 @@ def test_a_cluster_that_is_not_well_says_why(
     assert said in found["problems"][0]
     assert found["next"]
     assert said in printed(found)
+
+
+LATE = Done(None, "", "no answer in 1.8 s")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"objects": TimeoutError()}, "the API server: no answer yet"),
+        ({"ready": TimeoutError()}, "serving at http://127.0.0.1:8080: no answer yet"),
+        ({"containers": LATE}, "the container engine at unix:///e.sock: no answer yet"),
+    ],
+)
+def test_busy_machine_is_not_a_dead_cluster(
+    changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = collect(**changes)
+    assert found["state"] == "unknown"
+    assert said in found["problems"][0]
+    text = printed(found)
+    assert "no answer yet" in text
+    assert "not ready" not in text
+    assert found["next"].startswith("nox -s status")
+    monkeypatch.setattr(status, "collect", lambda _: found)
+    assert status.main([]) == 4
+
+
+def test_what_is_wrong_counts_more_than_what_is_late() -> None:
+    found = collect([node(ready="Unknown"), deployment()], ready=TimeoutError())
+    assert found["state"] == "degraded"
+    assert len(found["problems"]) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unable to connect to the server: context deadline exceeded",
+        "Unable to connect to the server: net/http: TLS handshake timeout",
+        "error: the server was unable to return a response in the time allotted: timed out",
+        "Get https://127.0.0.1: net/http: request canceled (Client.Timeout exceeded)",
+    ],
+)
+def test_api_server_that_is_late_is_told_from_one_that_refuses(tmp_path: Path, said: str) -> None:
+    late = scripted(tmp_path, "kubectl", fails(said))
+    with pytest.raises(TimeoutError):
+        status.ask_kubectl(facts_of(late))
+    (tmp_path / "other").mkdir()
+    refused = "The connection to the server 127.0.0.1:6443 was refused"
+    dead = scripted(tmp_path / "other", "kubectl", fails(refused))
+    with pytest.raises(KindlingError, match="refused"):
+        status.ask_kubectl(facts_of(dead))
+
+
+def facts_of(program: Scripted) -> dict[str, Any]:
+    tools = {**FACTS["tools"], "kubectl": str(program.path)}
+    return {**FACTS, "tools": tools, "kubeconfig": "f", "context": "c"}
+
+
+def test_url_that_is_late_is_told_from_one_that_nobody_serves() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimeoutError):
+        status.ask_ready(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_no_gpus_are_missed_where_none_are_wanted() -> None:
@@ -201,4 +272,4 @@ def test_the_exit_code_is_three_without_a_cluster(capsys: pytest.CaptureFixture[
 
 
 def test_a_port_where_nobody_answers_is_not_ready() -> None:
-    assert status.ask_ready("http://127.0.0.1:1") is None
+    assert status.ask_ready("http://127.0.0.1:1") == {}

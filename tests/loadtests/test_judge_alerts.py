@@ -145,6 +145,11 @@ def test_no_other_alert() -> None:
     assert check(Story().alert(20, "firing", 20), "HighErrorRate").status == "invalid"
 
 
+@pytest.mark.parametrize(("rate", "status"), [(0.0, "passed"), (0.01, "failed"), (None, "invalid")])
+def test_no_failure_on_purpose_may_be_in_the_error_budget(rate: float | None, status: str) -> None:
+    assert alerts.budget_untouched(rate, scenario="errors").status == status
+
+
 def test_what_fired_when_observing_began_may_begin_again() -> None:
     def check(story: Story) -> Check:
         again = story.alert(10, "inactive", -60).alert(20, "firing", 15)

@@ -112,6 +112,12 @@ def test_a_failure_is_told_in_the_first_sentences_and_heads_the_table() -> None:
     assert "AutoscalerCannotScale.md" in rest
 
 
+@pytest.mark.parametrize("made", ALL)
+def test_a_table_wider_than_a_telephone_scrolls_by_itself(made: Any) -> None:
+    text = page.render(document(made()))
+    assert text.count("<table ") == text.count('<div class="scroll"><table ')
+
+
 def test_names_cannot_break_out() -> None:
     record, timeline = records.passed(), Timeline(records.passed().timeline)
     at = record.started + 40

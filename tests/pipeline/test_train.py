@@ -89,6 +89,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         registry_access, "access", lambda _: RegistryAccess("http://registry", "admin", "x")
     )
+    monkeypatch.setattr(registry_access, "check_experiments", lambda *_: None)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -180,6 +181,18 @@ def test_without_a_cluster_nothing_is_trained(
         "error: there is no cluster",
         "  next: nox -s cluster-up, or without a cluster: nox -s train -- --no-register",
     ]
+    assert not (root / "pipeline" / "build").exists()
+
+
+def test_a_deleted_experiment_is_told_before_the_training(
+    root: Path, registry: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check(_: RegistryAccess, names: list[str]) -> None:
+        raise KindlingError(f"the experiment {names[0]} was deleted", next_step="restore it")
+
+    monkeypatch.setattr(registry_access, "check_experiments", check)
+    assert train.main(["--root", str(root), "good"]) == 1
+    assert lines(capsys)[0] == "error: the experiment good was deleted"
     assert not (root / "pipeline" / "build").exists()
 
 

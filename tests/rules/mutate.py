@@ -39,8 +39,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _MATCHER = re.compile(r'\w+(?:=~|!~|!=|=)"[^"]*"')
-# Next to a product of two fractions, < and <= differ by nothing that a measurement shows.
-_PRODUCT = re.compile(r"\s*[\d.]+ \* [\d.]+")
+# Next to a quotient of fractions, < and <= differ by nothing that a measurement shows.
+_QUOTIENT = re.compile(r"/ \d+\.\d+ $")
 # Files that one promtool is given: its start takes longer than most of them.
 _AT_ONCE = 20
 _OTHER = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
@@ -83,7 +83,7 @@ def _others(token: re.Match[str]) -> Iterator[tuple[int, str, str]]:
     elif token["duration"]:
         for new in _scaled(old):
             yield place, old, new
-    elif token["comparison"] and not _PRODUCT.match(token.string, token.end()):
+    elif token["comparison"] and not _QUOTIENT.search(token.string[: token.start()]):
         yield place, old, _OTHER[old]
     elif token["matchers"]:
         for matcher in _MATCHER.finditer(old):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kindling.errors import KindlingError
-from kindling.rules import shortened
+from kindling.rules import running_waits, shortened, waits
 
 SERVING = (mutate.RULES / "serving.yml").read_text()
 # Half of the requests fail; with 5m / 60, but no less than 20s, for window and `for`.
@@ -104,6 +104,27 @@ def test_only_waits_differ_in_the_rules_of_the_chart() -> None:
         for was, now in zip(before, after, strict=True):
             for key in set(was) - {"expr", "for"}:
                 assert was[key] == now[key]
+
+
+def test_waits_in_files_are_compared_with_those_that_prometheus_has(tmp_path: Path) -> None:
+    whole = one_rule("a", **{"for": "1m30s"})
+    running = [
+        {
+            "name": "g",
+            "rules": [
+                {"type": "alerting", "name": "A", "duration": 90},
+                {"type": "recording", "name": "r:a:sum"},
+            ],
+        }
+    ]
+    assert waits([whole]) == running_waits(running) == ["A: 90 s"]
+    assert waits([shortened(whole, 10, floor=1)]) == ["A: 9 s"]
+    assert waits([one_rule("a"), whole]) == ["A: 0 s", "A: 90 s"]
+
+
+def test_every_shortened_file_waits_otherwise_than_before() -> None:
+    texts = [file.read_text() for file in mutate.RULES.glob("*.yml")]
+    assert waits(texts) != waits(shortened(text, 10, floor=20) for text in texts)
 
 
 @pytest.mark.parametrize("text", ["", "groups: 1", "groups: [{name: a}]"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -135,6 +136,8 @@ class FakeRegistry(Loopback):
 
     def _search(self, query: dict[str, str]) -> dict[str, Any]:
         names = sorted(self.models)
+        if wanted := re.fullmatch("name = '([^']*)'", query.get("filter", "")):
+            names = [name for name in names if name == wanted[1]]
         first = int(query.get("page_token", 0))
         last = first + min(self.page_size, int(query["max_results"]))
         found = [

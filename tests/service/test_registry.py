@@ -63,6 +63,40 @@ def test_other_models_are_left_out(registry: FakeRegistry) -> None:
     assert registered(client_of(registry), "a", "b", "d") == expected
 
 
+def test_configured_models_are_found_among_any_number(registry: FakeRegistry) -> None:
+    registry.page_size = 1
+    for name in [f"a{number:02}" for number in range(60)] + ["known", "zeta"]:
+        registry.publish(name, package())
+    client = client_of(registry)
+    assert registered(client, "zeta", "none").keys() == {"zeta"}
+    found = asyncio.run(client.registered(["zeta", "none"], "champion", ["known", "gone", "a00"]))
+    assert {"zeta", "known", "a00"} <= found.keys()
+    assert not {"none", "gone"} & found.keys()
+    registry.aliases["known"].clear()
+    found = asyncio.run(client.registered(["zeta"], "champion", ["known"]))
+    assert "known" not in found
+
+
+def test_list_that_does_not_fit_is_read_in_smaller_pages(registry: FakeRegistry) -> None:
+    for number in range(30):
+        registry.publish(f"a{number:02}", package())
+        registry.tags[f"a{number:02}"] = {"notes": "x" * 400_000}
+    found = asyncio.run(client_of(registry, registry_seconds=5).registered(["a29"], "champion"))
+    assert len(found) == 30
+
+
+def test_model_of_which_too_much_is_registered_cuts_off_no_other(registry: FakeRegistry) -> None:
+    for name in ("digits", "huge", "other", "text"):
+        registry.publish(name, package())
+    registry.tags["huge"] = {"notes": "x" * 5_000_000}
+    client = client_of(registry, registry_seconds=5)
+    assert registered(client, "digits", "huge", "text").keys() == {"digits", "text"}
+    found = asyncio.run(client.registered(["digits", "huge", "text"], "champion", ["other"]))
+    assert found.keys() == {"digits", "other", "text"}
+    with pytest.raises(RegistryUnreachableError, match="more than 4194304 bytes"):
+        registered(client, "huge")
+
+
 def test_user_and_password_are_sent_and_nothing_is_encoded(registry: FakeRegistry) -> None:
     registry.user, registry.password = "kindling", "0x1F: ü"
     registry.publish("digits", package())
@@ -233,13 +267,12 @@ def test_no_answer_hurts(registry: FakeRegistry, tmp_path: Path, act: Act, reaso
         b'{"registered_models": [{"name": "digits", "aliases": [{"alias": "champion"}]}]}',
         b'{"registered_models": [{"name": "digits", "aliases":'
         b' [{"alias": "champion", "version": "../1"}]}]}',
-        b'{"registered_models": [], "next_page_token": "again"}',
         b"\xff\xfe",
     ],
 )
 def test_an_answer_that_is_not_a_registrys_is_none(registry: FakeRegistry, content: bytes) -> None:
     registry.misbehave["search"] = says(content)
-    with pytest.raises(RegistryUnreachableError, match=r"search is not a registry's|pages"):
+    with pytest.raises(RegistryUnreachableError, match=r"search is not a registry's"):
         registered(client_of(registry))
 
 

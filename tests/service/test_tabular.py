@@ -89,6 +89,26 @@ def test_a_row_that_is_made_up_may_be_one_that_the_model_does_not_know() -> None
         runner.predict(np.array([[1.0, "", True, 4]], object))
 
 
+def test_a_made_up_number_may_be_no_category_that_the_model_knows() -> None:
+    kind = helper.make_tensor_value_info
+    content = graphs.graph(
+        [helper.make_node("OneHotEncoder", ["x"], ["known"], domain="ai.onnx.ml",
+                          cats_int64s=[3, 5], zeros=0),
+         helper.make_node("Reshape", ["known", "shape"], ["y"])],
+        {"shape": np.array([-1, 2])},
+        [kind("x", TensorProto.INT64, ["N", 1])],
+        [kind("y", TensorProto.FLOAT, ["N", 2])],
+    )  # fmt: skip
+    part = {
+        "inputs": [{"name": "x", "type": "long"}], "graph_input": "columns",
+        "outputs": [{"name": "y", "type": "float", "size": 2}],
+    }  # fmt: skip
+    runner = runner_of({"model.json": graphs.describe(part, "one"), "model.onnx": content}, "one")
+    runner.warm()
+    (found,) = runner.predict(np.array([[5.0]]))
+    assert found.tolist() == [[0.0, 1.0]]
+
+
 def test_a_graph_without_strings_must_run() -> None:
     kind = helper.make_tensor_value_info
     content = graphs.graph(

@@ -26,3 +26,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "postgresql.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
+
+{{- define "postgresql.env" -}}
+- name: POSTGRES_DB
+  value: {{ .Values.auth.database }}
+# The superuser: the network reaches it by its password only, which no client is given.
+- name: POSTGRES_USER
+  value: postgres
+- name: POSTGRES_PASSWORD_FILE
+  value: /run/secrets/postgresql/superuser
+- name: DATABASE_OWNER
+  value: {{ .Values.auth.username }}
+# Below the volume's root, which may hold a lost+found.
+- name: PGDATA
+  value: /var/lib/postgresql/data/pgdata
+{{- end }}
+
+{{- define "postgresql.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "postgresql.volumeMounts" -}}
+- name: data
+  mountPath: /var/lib/postgresql/data
+- name: password
+  mountPath: /run/secrets/postgresql
+  readOnly: true
+- name: run
+  mountPath: /var/run/postgresql
+- name: tmp
+  mountPath: /tmp
+{{- end }}

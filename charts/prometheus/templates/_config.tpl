@@ -1,3 +1,12 @@
+{{- /* The pods, as NAMESPACE;NAME, whose own labels are kept. */ -}}
+{{- define "prometheus.ownLabels" -}}
+{{- $pods := list -}}
+{{- range .Values.scrape.honorLabels -}}
+{{- $pods = append $pods (printf "%s;%s" .namespace .name) -}}
+{{- end -}}
+{{ join "|" $pods }}
+{{- end }}
+
 {{- define "prometheus.config" -}}
 global:
   scrape_interval: {{ .Values.scrape.interval }}
@@ -15,7 +24,7 @@ alerting:
     - static_configs:
         - targets: ["{{ include "prometheus.fullname" . }}-alertmanager:{{ .Values.alertmanager.service.port }}"]
 scrape_configs:
-  {{- range $job, $keeps := dict "pods" "" "pods-own-labels" "true" }}
+  {{- range $job, $keeps := dict "pods" false "pods-own-labels" true }}
   - job_name: {{ $job }}
     {{- if $keeps }}
     # What describes other pods says itself which.
@@ -28,11 +37,13 @@ scrape_configs:
           names: {{ toJson . }}
         {{- end }}
     relabel_configs:
-      - source_labels:
-          - __meta_kubernetes_pod_annotation_prometheus_io_scrape
-          - __meta_kubernetes_pod_annotation_kindling_dev_honor_labels
-        regex: {{ printf "true;%s" $keeps | quote }}
+      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+        regex: "true"
         action: keep
+      # Not by annotation: any pod could then speak in the name of others.
+      - source_labels: [__meta_kubernetes_namespace, __meta_kubernetes_pod_label_app_kubernetes_io_name]
+        regex: {{ include "prometheus.ownLabels" $ | quote }}
+        action: {{ ternary "keep" "drop" $keeps }}
       - source_labels: [__meta_kubernetes_pod_phase]
         regex: Pending|Succeeded|Failed|Unknown
         action: drop
@@ -165,7 +176,18 @@ inhibit_rules:
   # Whoever was woken need not be told again that it is less bad, too.
   - source_matchers: [severity="critical"]
     target_matchers: [severity="warning"]
-    equal: [alertname, namespace, model]
+    equal: [alertname, namespace, model, job]
+  # What is almost full was filling up.
+  - source_matchers: [alertname="NodeDiskAlmostFull"]
+    target_matchers: [alertname="NodeDiskFillingUp"]
+    equal: [node, device]
+  - source_matchers: [alertname="VolumeAlmostFull"]
+    target_matchers: [alertname="VolumeFillingUp"]
+    equal: [node, namespace, persistentvolumeclaim]
+  # A job that is needed always is told of once, not by namespace too.
+  - source_matchers: [alertname="ScrapeJobAbsent", severity="critical"]
+    target_matchers: [alertname="ScrapeJobAbsent", severity="warning"]
+    equal: [job]
   # Nor of what follows from it.
   - source_matchers: [alertname="PostgresqlDown"]
     target_matchers: ['alertname=~"MlflowDown|MlflowFailing|ModelRegistryUnreachable|StatefulSetReplicasUnavailable"']
@@ -189,9 +211,12 @@ receivers:
 
 {{- define "prometheus.rules" -}}
 {{- $prefix := .Values.rules.runbookUrlPrefix -}}
+{{- if and (not $prefix) .Values.externalUrl .Values.rules.runbooks -}}
+{{- $prefix = printf "%s/user/" (trimSuffix "/" .Values.externalUrl) -}}
+{{- end -}}
 {{- range $path, $content := .Files.Glob "rules/*.yml" }}
 {{- $name := base $path }}
 {{ $name }}: |
-  {{- get $.Values.rules.overrides $name | default (toString $content) | replace "runbook_url: " (printf "runbook_url: %s" $prefix) | nindent 2 }}
+  {{- get $.Values.rules.overrides $name | default (toString $content) | replace "runbook_url: " (printf "runbook_url: %s" $prefix) | replace "kindling.*|kube-.*" $.Values.rules.namespaces | nindent 2 }}
 {{- end }}
 {{- end }}

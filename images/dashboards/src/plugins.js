@@ -1,5 +1,4 @@
 // Perses' plugins, bundled: nothing is fetched from elsewhere while the page runs.
-import * as gauge from '@perses-dev/gauge-chart-plugin/lib/index.js';
 import * as prometheus from '@perses-dev/prometheus-plugin/lib/plugins/index.js';
 import { getPluginModule as prometheusModule } from '@perses-dev/prometheus-plugin/lib/getPluginModule.js';
 import * as stat from '@perses-dev/stat-chart-plugin/lib/index.js';
@@ -7,7 +6,7 @@ import * as table from '@perses-dev/table-plugin/lib/index.js';
 import * as timeseries from '@perses-dev/timeseries-chart-plugin/lib/index.js';
 import { dynamicImportPluginLoader } from '@perses-dev/plugin-system';
 
-const modules = [gauge, stat, table, timeseries, { ...prometheus, getPluginModule: prometheusModule }];
+const modules = [stat, table, timeseries, { ...prometheus, getPluginModule: prometheusModule }];
 
 export const pluginLoader = dynamicImportPluginLoader(
   modules.map((module) => ({

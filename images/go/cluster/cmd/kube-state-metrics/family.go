@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -70,7 +72,14 @@ func (o *objects[T]) Collect(metrics chan<- prometheus.Metric) {
 	for _, object := range all {
 		identity := o.identify(object)
 		for i, one := range o.families {
+			seen := map[string]bool{}
 			for _, s := range one.samples(object) {
+				// One series that is there twice would fail the whole scrape.
+				key := strings.Join(s.labels, "\x00")
+				if seen[key] {
+					continue
+				}
+				seen[key] = true
 				values := append(append([]string{}, identity...), s.labels...)
 				metrics <- prometheus.MustNewConstMetric(o.descs[i], one.kind, s.value, values...)
 			}

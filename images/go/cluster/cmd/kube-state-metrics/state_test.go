@@ -170,6 +170,67 @@ func servingPod() *core.Pod {
 	return pod
 }
 
+func named(name string) autoscaling.MetricIdentifier { return autoscaling.MetricIdentifier{Name: name} }
+
+// hpa is an autoscaler with these metrics, and what it knows of them.
+func hpa(spec []autoscaling.MetricSpec, status ...autoscaling.MetricStatus) *autoscaling.HorizontalPodAutoscaler {
+	return &autoscaling.HorizontalPodAutoscaler{
+		ObjectMeta: meta("serving"),
+		Spec:       autoscaling.HorizontalPodAutoscalerSpec{MaxReplicas: 10, Metrics: spec},
+		Status:     autoscaling.HorizontalPodAutoscalerStatus{CurrentMetrics: status},
+	}
+}
+
+func TestAMetricOfAnyKindHasItsTargetAndWhatIsKnownOfIt(t *testing.T) {
+	aim := autoscaling.MetricTarget{Value: of(resource.MustParse("30"))}
+	known := autoscaling.MetricValueStatus{Value: of(resource.MustParse("1500m"))}
+	found := lines(t, hpa(
+		[]autoscaling.MetricSpec{
+			{ContainerResource: &autoscaling.ContainerResourceMetricSource{
+				Name: "memory", Container: "service",
+				Target: autoscaling.MetricTarget{AverageUtilization: of(int32(80))},
+			}},
+			{Object: &autoscaling.ObjectMetricSource{Metric: named("requests"), Target: aim}},
+			{External: &autoscaling.ExternalMetricSource{Metric: named("messages"), Target: aim}},
+		},
+		autoscaling.MetricStatus{ContainerResource: &autoscaling.ContainerResourceMetricStatus{
+			Name: "memory", Current: autoscaling.MetricValueStatus{AverageUtilization: of(int32(40))},
+		}},
+		autoscaling.MetricStatus{Object: &autoscaling.ObjectMetricStatus{Metric: named("requests"), Current: known}},
+		autoscaling.MetricStatus{External: &autoscaling.ExternalMetricStatus{Metric: named("messages"), Current: known}},
+	))
+	for metric, values := range map[string][2]string{
+		`metric_name="memory",metric_target_type="utilization"`: {"80", "40"},
+		`metric_name="requests",metric_target_type="value"`:     {"30", "1.5"},
+		`metric_name="messages",metric_target_type="value"`:     {"30", "1.5"},
+	} {
+		series := `_target_metric{horizontalpodautoscaler="serving",` + metric + `,namespace="kindling"} `
+		expect(t, found,
+			"kube_horizontalpodautoscaler_spec"+series+values[0], "kube_horizontalpodautoscaler_status"+series+values[1])
+	}
+}
+
+func TestTwoMetricsOfOneNameAreThereOnceAndOnlyWhenBothAreKnown(t *testing.T) {
+	aim := autoscaling.MetricTarget{AverageUtilization: of(int32(70))}
+	spec := []autoscaling.MetricSpec{
+		{Resource: &autoscaling.ResourceMetricSource{Name: "cpu", Target: aim}},
+		{ContainerResource: &autoscaling.ContainerResourceMetricSource{Name: "cpu", Container: "service", Target: aim}},
+	}
+	now := autoscaling.MetricValueStatus{AverageUtilization: of(int32(50))}
+	pods := autoscaling.MetricStatus{Resource: &autoscaling.ResourceMetricStatus{Name: "cpu", Current: now}}
+	container := autoscaling.MetricStatus{ContainerResource: &autoscaling.ContainerResourceMetricStatus{
+		Name: "cpu", Container: "service", Current: now,
+	}}
+	series := `_target_metric{horizontalpodautoscaler="serving",metric_name="cpu",metric_target_type="utilization",namespace="kindling"} `
+	wanted, known := "kube_horizontalpodautoscaler_spec"+series+"70", "kube_horizontalpodautoscaler_status"+series+"50"
+	expect(t, lines(t, hpa(spec, pods, container)), wanted, known)
+	one := lines(t, hpa(spec, pods, autoscaling.MetricStatus{}))
+	expect(t, one, wanted)
+	if slices.Contains(one, known) {
+		t.Errorf("it is there although one of the two is not known: %s", known)
+	}
+}
+
 func TestAPodTellsWhereItIsWhoseItIsAndHowItFares(t *testing.T) {
 	expect(t, lines(t, servingPod()),
 		`kube_pod_info{created_by_kind="ReplicaSet",created_by_name="serving",host_ip="10.0.0.1",host_network="false",namespace="kindling",node="cpu",pod="serving-1",pod_ip="10.1.0.1",priority_class="",uid="u1"} 1`,

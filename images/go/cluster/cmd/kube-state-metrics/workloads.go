@@ -78,23 +78,32 @@ func horizontalPodAutoscalers(factory informers.SharedInformerFactory) prometheu
 			"The metric specifications used by this autoscaler when calculating the desired replica count.",
 			targetLabels, func(h object) (all []sample) {
 				for _, metric := range h.Spec.Metrics {
-					if of := metric.Resource; of != nil {
-						all = append(all, targets(string(of.Name), of.Target.AverageUtilization, of.Target.AverageValue)...)
-					} else if of := metric.Pods; of != nil {
-						all = append(all, targets(of.Metric.Name, nil, of.Target.AverageValue)...)
-					}
+					name, of := target(metric)
+					all = append(all, measured(name, of.Value, of.AverageUtilization, of.AverageValue)...)
 				}
 				return all
 			}),
 		gauge("kube_horizontalpodautoscaler_status_target_metric",
 			"The current metric status used by this autoscaler when calculating the desired replica count.",
 			targetLabels, func(h object) (all []sample) {
-				// A metric that could not be had is an entry without any of these.
+				wanted := map[string]int{}
+				for _, metric := range h.Spec.Metrics {
+					name, _ := target(metric)
+					wanted[name]++
+				}
+				known := map[string][]sample{}
 				for _, metric := range h.Status.CurrentMetrics {
-					if of := metric.Resource; of != nil {
-						all = append(all, targets(string(of.Name), of.Current.AverageUtilization, of.Current.AverageValue)...)
-					} else if of := metric.Pods; of != nil {
-						all = append(all, targets(of.Metric.Name, nil, of.Current.AverageValue)...)
+					name, of := current(metric)
+					// A metric that could not be had is an entry without any of these.
+					if found := measured(name, of.Value, of.AverageUtilization, of.AverageValue); found != nil {
+						known[name] = append(known[name], found...)
+						wanted[name]--
+					}
+				}
+				for name, found := range known {
+					// Of two metrics of one name the series are the same: they are there when both are.
+					if wanted[name] <= 0 {
+						all = append(all, found...)
 					}
 				}
 				return all
@@ -104,8 +113,45 @@ func horizontalPodAutoscalers(factory informers.SharedInformerFactory) prometheu
 
 var targetLabels = []string{"metric_name", "metric_target_type"}
 
-// targets are what is known of one metric: of its utilization in percent, of its mean, or of both.
-func targets(name string, utilization *int32, average *resource.Quantity) (known []sample) {
+// target is the name of a metric and what the autoscaler aims at.
+func target(metric autoscaling.MetricSpec) (string, autoscaling.MetricTarget) {
+	switch {
+	case metric.Resource != nil:
+		return string(metric.Resource.Name), metric.Resource.Target
+	case metric.ContainerResource != nil:
+		return string(metric.ContainerResource.Name), metric.ContainerResource.Target
+	case metric.Pods != nil:
+		return metric.Pods.Metric.Name, metric.Pods.Target
+	case metric.Object != nil:
+		return metric.Object.Metric.Name, metric.Object.Target
+	case metric.External != nil:
+		return metric.External.Metric.Name, metric.External.Target
+	}
+	return "", autoscaling.MetricTarget{}
+}
+
+// current is the name of a metric and what the autoscaler knows of it.
+func current(metric autoscaling.MetricStatus) (string, autoscaling.MetricValueStatus) {
+	switch {
+	case metric.Resource != nil:
+		return string(metric.Resource.Name), metric.Resource.Current
+	case metric.ContainerResource != nil:
+		return string(metric.ContainerResource.Name), metric.ContainerResource.Current
+	case metric.Pods != nil:
+		return metric.Pods.Metric.Name, metric.Pods.Current
+	case metric.Object != nil:
+		return metric.Object.Metric.Name, metric.Object.Current
+	case metric.External != nil:
+		return metric.External.Metric.Name, metric.External.Current
+	}
+	return "", autoscaling.MetricValueStatus{}
+}
+
+// measured is what is known of one metric: its value, its utilization in percent, its mean.
+func measured(name string, value *resource.Quantity, utilization *int32, average *resource.Quantity) (known []sample) {
+	if value != nil {
+		known = append(known, sample{[]string{name, "value"}, value.AsApproximateFloat64()})
+	}
 	if utilization != nil {
 		known = append(known, sample{[]string{name, "utilization"}, float64(*utilization)})
 	}
