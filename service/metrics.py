@@ -65,7 +65,13 @@ class Metrics:
             ["model", "version", "type"],
             registry=self.registry,
         )
-        self._info = self._gauge("model_info", "1 for the version served.", "model", "version")
+        self._info = self._gauge(
+            "model_info",
+            "1 for the version served; kind `upstream` is answered elsewhere.",
+            "model",
+            "version",
+            "kind",
+        )
         self._share = self._gauge(
             "model_canary_share",
             "Share of the requests that a canary gets, beside the version served.",
@@ -119,12 +125,12 @@ class Metrics:
         versions = self._versions.setdefault(model, [])
         if versions:
             self._swaps.labels(model).inc()
-            self._info.remove(model, versions[-1])
+            self._info.remove_by_labels({"model": model})
             self.quality.replaced(model)
         if version in versions:
             versions.remove(version)
         versions.append(version)
-        self._info.labels(model, version).set(1)
+        self._info.labels(model, version, kind).set(1)
         self._create_series(model, version)
         self.inference.create(model, version)
         self.quality.served(model, version, kind, accuracy)
@@ -148,14 +154,14 @@ class Metrics:
 
     def forwarded(self, model: str, version: str) -> None:
         """A model of an upstream, which answers from now on; nothing of it runs here."""
-        self._info.labels(model, version).set(1)
+        self._info.labels(model, version, "upstream").set(1)
         self._create_series(model, version)
 
     def gone(self, model: str) -> None:
         """A model that is served no more: it has no series from now on."""
         versions = self._versions.pop(model, [])
         if versions:
-            self._info.remove(model, versions[-1])
+            self._info.remove_by_labels({"model": model})
             self.quality.replaced(model)
         for version in versions:
             self._remove_series(model, version)

@@ -85,8 +85,8 @@ def test_its_requests_are_counted_as_its(with_canary: TestClient) -> None:
         count = f'llm_requests_total{{model="digits",status="200",version="{version}"}}'
         assert f"{count} {found[version, label]}.0" in text
     assert 'model_canary_share{model="digits",version="2"} 0.5' in text
-    assert 'model_info{model="digits",version="1"} 1.0' in text
-    assert 'model_info{model="digits",version="2"}' not in text
+    assert 'model_info{kind="classifier",model="digits",version="1"} 1.0' in text
+    assert 'model_info{kind="classifier",model="digits",version="2"}' not in text
     assert 'model_swaps_total{model="digits"} 0.0' in text
 
 

@@ -54,8 +54,8 @@ def test_the_champion_is_served_and_followed(follow: Follow, registry: FakeRegis
     assert label(client) == 7
     text = client.get("/metrics").text
     assert 'model_swaps_total{model="digits"} 1.0' in text
-    assert 'model_info{model="digits",version="2"} 1.0' in text
-    assert 'model_info{model="digits",version="1"}' not in text
+    assert 'model_info{kind="classifier",model="digits",version="2"} 1.0' in text
+    assert 'model_info{kind="classifier",model="digits",version="1"}' not in text
 
 
 def test_a_rollback_needs_no_download(follow: Follow, registry: FakeRegistry) -> None:

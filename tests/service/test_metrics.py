@@ -56,7 +56,7 @@ def test_requests_are_counted_by_model_version_and_status(
         'model_accuracy{kind="classifier",model="digits",source="evaluation",version="3"}'
         f" {accuracy}" in text
     )
-    assert 'model_info{model="digits",version="3"} 1.0' in text
+    assert 'model_info{kind="classifier",model="digits",version="3"} 1.0' in text
     assert 'model_swaps_total{model="digits"} 0.0' in text
     assert 'model_refused_total{model="digits"} 0.0' in text
 
@@ -131,7 +131,7 @@ def test_only_the_last_versions_of_a_model_keep_their_series() -> None:
     last = [("digits", str(number)) for number in range(20 - KEPT, 20)]
     assert series(metrics) == {("other", "1"), *last}
     assert metrics.registry.get_sample_value("model_swaps_total", {"model": "digits"}) == 18
-    info = {"model": "digits", "version": "19"}
+    info = {"kind": "classifier", "model": "digits", "version": "19"}
     assert metrics.registry.get_sample_value("model_info", info) == 1
     assert metrics.registry.get_sample_value("model_info", info | {"version": "18"}) is None
 

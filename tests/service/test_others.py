@@ -47,7 +47,7 @@ def test_they_come_and_go_with_their_champion(
     wait_until(lambda: versions(client)["sizes"] == "2", "the new one is served")
     text = client.get("/metrics").text
     assert 'model_swaps_total{model="sizes"} 1.0' in text
-    assert 'model_info{model="sizes",version="2"} 1.0' in text
+    assert 'model_info{kind="tabular",model="sizes",version="2"} 1.0' in text
     assert (tmp_path / "cache" / "sizes").exists()
     del registry.aliases["sizes"]
     wait_until(lambda: versions(client) == {"digits": "1"}, "it is gone")

@@ -240,7 +240,7 @@ def test_it_is_counted_as_others_are_and_has_no_accuracy(client: TestClient) -> 
     text = client.get("/metrics").text
     assert 'llm_requests_total{model="houses",status="200",version="1"} 1.0' in text
     assert 'inference_batch_size_sum{model="houses"} 1.0' in text
-    assert 'model_info{model="houses",version="1"} 1.0' in text
+    assert 'model_info{kind="tabular",model="houses",version="1"} 1.0' in text
     assert 'model_accuracy{kind="classifier",model="digits"' in text
     assert 'model="houses",source' not in text
     assert 'model_feedback_labels{model="houses"' not in text

@@ -276,7 +276,7 @@ def test_it_is_counted_under_its_names_and_has_no_accuracy(
     for status in STATUSES - {200}:
         assert server.value("llm_requests_total", **labels, status=str(status)) == 0
     assert server.value("llm_request_latency_seconds_count", **labels) == 1
-    assert server.value("model_info", **labels) == 1
+    assert server.value("model_info", **labels, kind="upstream") == 1
     samples = [one for metric in server.metrics.registry.collect() for one in metric.samples]
     of_it = {sample.name for sample in samples if sample.labels.get("model") == NAME}
     assert not {name for name in of_it if name.startswith(("model_accuracy", "inference_"))}
