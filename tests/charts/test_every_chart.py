@@ -319,6 +319,23 @@ def test_everything_it_makes_is_labelled_as_ours(template: Template, chart: Path
 
 
 @pytest.mark.parametrize("chart", EVERY)
+def test_no_command_says_two_dollars(template: Template, chart: Path) -> None:
+    """Kubernetes makes one of them, so that a shell reads a variable in place of a character."""
+    words = [word for one in template(chart) for word in commands(one)]
+    assert not [word for word in words if "$$" in word]
+
+
+def commands(node: Any) -> list[str]:
+    """The words of the commands of all containers in ``node``."""
+    if isinstance(node, list):
+        return [word for item in node for word in commands(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [word for key in ("command", "args") for word in node.get(key) or [] if "image" in node]
+    return own + [word for value in node.values() for word in commands(value)]
+
+
+@pytest.mark.parametrize("chart", EVERY)
 def test_it_is_named_after_its_release(template: Template, chart: Path) -> None:
     def account(release: str) -> str:
         manifests = template(chart, release=release)

@@ -15,7 +15,12 @@ from postgres import Postgres
 from kindling import paths
 
 pytestmark = pytest.mark.skipif(postgres.programs() is None, reason="there is no PostgreSQL here")
-SCRIPT = (paths.REPOSITORY / "charts" / "postgresql" / "files" / "roles.sh").read_text()
+SCRIPT = (
+    (paths.REPOSITORY / "charts" / "postgresql" / "files" / "roles.sh")
+    .read_text()
+    # As Kubernetes does in a container's command.
+    .replace("$$", "$")
+)
 TABLES = """
 CREATE TYPE state AS ENUM ('a');
 CREATE TABLE runs (id serial PRIMARY KEY, state state);

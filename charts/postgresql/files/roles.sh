@@ -4,6 +4,8 @@
 set -eu
 docker-entrypoint.sh postgres -C data_directory > /dev/null
 superuser=$(cat "$PASSWORDS/superuser") owner=$(cat "$PASSWORDS/password")
+# Quotes a password. Two such signs in a row are one after Kubernetes has read a command.
+tag='$password$'
 exporter=
 if [ -n "$EXPORTER" ]; then exporter=$(cat "$PASSWORDS/exporter"); fi
 
@@ -54,14 +56,14 @@ BEGIN
 END
 \$roles\$;
 
-ALTER ROLE "$POSTGRES_USER" PASSWORD \$password\$$superuser\$password\$;
+ALTER ROLE "$POSTGRES_USER" PASSWORD $tag$superuser$tag;
 
 ALTER ROLE "$DATABASE_OWNER" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
-  PASSWORD \$password\$$owner\$password\$;
+  PASSWORD $tag$owner$tag;
 
 STATEMENTS
   if [ -n "$EXPORTER" ]; then
-    echo "ALTER ROLE \"$EXPORTER\" LOGIN NOSUPERUSER PASSWORD \$password\$$exporter\$password\$;"
+    echo "ALTER ROLE \"$EXPORTER\" LOGIN NOSUPERUSER PASSWORD $tag$exporter$tag;"
     echo
   fi
 }
