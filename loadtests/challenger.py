@@ -55,6 +55,8 @@ def faulty_challenger(mlflow: MlflowClient, source: str) -> Iterator[Versions]:
                 next_step="nox -s models",
             )
         part = descriptor["classifier"]
+        # The service refuses a package of another name.
+        (folder / _DESCRIPTOR).write_text(json.dumps({**descriptor, "name": MODEL}))
         # Killed load tests leave theirs.
         _delete(mlflow)
         mlflow.create_registered_model(MODEL, description="of a load test, deleted at its end")

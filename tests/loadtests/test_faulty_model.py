@@ -20,6 +20,7 @@ from loadtests.answers import Judge, Verdict
 from loadtests.challenger import MODEL, Versions, faulty, faulty_challenger
 from loadtests.scenarios.alerts import _data
 from pipeline import digits, package
+from service.loader import read_descriptor
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,8 @@ def test_a_model_of_its_own_is_there_while_it_is_needed(
             digests = package.sha256(files[name])
             expected = json.loads(tags["sha256"])
             assert expected == {file: digests[file] for file in expected}
+            # The service refuses a package of another model.
+            assert read_descriptor(files[name], MODEL).classifier
         source = (tmp_path / "package" / "model.onnx").read_bytes()
         assert (files["sound"] / "model.onnx").read_bytes() == source
         assert (files["faulty"] / "model.onnx").read_bytes() != source
