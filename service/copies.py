@@ -48,7 +48,7 @@ class Copies:
         self._max_bytes = max_bytes
         self._used_bytes = 0
         self._lock = threading.Lock()
-        # Of this process, as long as they are not kept or discarded.
+        # Of this process, until they are discarded.
         self._workspaces: set[Path] = set()
 
     def current(self, name: str) -> Copy | None:
@@ -81,6 +81,12 @@ class Copies:
             self._workspaces.add(workspace)
             self._used_bytes = _size(self._root)
         return workspace
+
+    def discard_workspace(self, workspace: Path) -> None:
+        """Remove a workspace and what is left in it: nothing, if it was kept."""
+        discard(workspace)
+        with self._lock:
+            self._workspaces.discard(workspace)
 
     def reserve(self, size: int) -> None:
         """Take ``size`` more bytes for a file in a workspace. Raises ModelUnavailableError.
@@ -116,8 +122,6 @@ class Copies:
         copy = self._copy(name, version, digests)
         discard(copy.folder)
         workspace.rename(copy.folder)
-        with self._lock:
-            self._workspaces.discard(workspace)
         return copy
 
     def note(self, name: str, copy: Copy) -> None:

@@ -67,20 +67,17 @@ class Intake:
         RegistryUnreachableError if not now.
         """
         find = self._copies.find
-        copy = await asyncio.to_thread(find, name, wanted.version, wanted.digests)
-        if copy is not None:
-            async with self._locks[name]:
-                # Meanwhile it may have been pruned for the sake of another version.
-                copy = await asyncio.to_thread(find, name, wanted.version, wanted.digests)
-                if copy is not None:
-                    return await self._use(name, copy, note=note)
+        # A canary and a champion of one model may come at once; each prunes what is spare.
+        async with self._locks[name]:
+            copy = await asyncio.to_thread(find, name, wanted.version, wanted.digests)
+            if copy is not None:
+                return await self._use(name, copy, note=note)
         try:
             workspace = await asyncio.to_thread(self._copies.workspace, name)
             try:
                 await self._download(registry, name, wanted, workspace)
                 async with self._trials.hold(is_urgent=name in self._settings.models):
                     await try_model(workspace, name, self._settings)
-                # A canary and a champion of one model may come at once; each prunes what is spare.
                 async with self._locks[name]:
                     keep = self._copies.keep
                     copy = await asyncio.to_thread(
@@ -88,7 +85,7 @@ class Intake:
                     )
                     return await self._use(name, copy, note=note)
             finally:
-                discard(workspace)
+                self._copies.discard_workspace(workspace)
         except OSError as error:
             raise ModelUnavailableError(
                 f"there is no place for a copy of it: {error.strerror}"
