@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+
+from loadtests.challenger import faulty
 
 
 def tag(files: dict[str, bytes], **changes: str) -> str:
@@ -30,3 +35,21 @@ def register(
         name, f"{run.artifact_uri}/model", run.run_id, tags={"sha256": sha256, "gate": "passed"}
     )
     return str(made.version)
+
+
+@contextmanager
+def faulty_digits(mlflow: MlflowClient) -> Iterator[str]:
+    """A version of ``digits`` that the gate passed and that fails on most rows, during the block."""
+    champion = mlflow.get_model_version_by_alias("digits", "champion").version
+    with tempfile.TemporaryDirectory() as scratch:
+        source = f"models:/digits/{champion}"
+        folder = Path(download_artifacts(artifact_uri=source, dst_path=scratch))
+        files = {name: (folder / name).read_bytes() for name in ("model.json", "model.onnx")}
+    part = json.loads(files["model.json"])["classifier"]
+    full = part["features"] * part["maximum"]
+    files["model.onnx"] = faulty(files["model.onnx"], full=full)
+    version = register(mlflow, files, tag(files))
+    try:
+        yield version
+    finally:
+        mlflow.delete_model_version("digits", version)

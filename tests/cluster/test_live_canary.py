@@ -17,10 +17,9 @@ import pytest
 from conftest import Cluster, eventually, kindling
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from registering import register, tag
+from registering import faulty_digits, register, tag
 
 from kindling.pods import serving_pods
-from loadtests.challenger import faulty_challenger
 
 # One request in so many is one that the faulty version fails on.
 _EVERY = 5
@@ -100,7 +99,7 @@ def test_one_that_fails_is_ended_by_itself_and_few_saw_it(
     cluster: Cluster, mlflow: MlflowClient, holdout: dict[str, Any], champion: str
 ) -> None:
     traffic = Traffic(cluster.url, holdout["request"]["instances"][0])
-    with faulty_challenger(mlflow, "digits") as version:
+    with faulty_digits(mlflow) as version:
         with traffic.sent():
             done = kindling(
                 "canary", "digits", version, f"--share={_SHARE * 100:g}", "--seconds=170"

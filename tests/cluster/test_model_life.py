@@ -15,12 +15,11 @@ import yaml
 from cluster_load import Load, predict
 from conftest import BUSYBOX, Cluster, eventually, kindling
 from mlflow import MlflowClient
-from registering import register, tag
+from registering import faulty_digits, register, tag
 
 from kindling import paths
 from kindling.model_registry import ModelRegistry
 from kindling.pods import serving_pods
-from loadtests.challenger import faulty_challenger
 
 
 @pytest.fixture
@@ -139,7 +138,7 @@ def test_a_champion_that_fails_on_real_requests_is_rolled_back_by_one_command(
 ) -> None:
     champion = str(mlflow.get_model_version_by_alias("digits", "champion").version)
     body = json.dumps(holdout["request"]).encode()
-    with faulty_challenger(mlflow, "digits") as version:
+    with faulty_digits(mlflow) as version:
         promoted = kindling("models", "promote", "digits", version)
         assert promoted.returncode == 0, promoted.stderr
         with pytest.raises(urllib.error.HTTPError, match="500"):
@@ -178,7 +177,7 @@ def test_pod_that_has_failed_holds_up_neither_a_promotion_nor_a_rollback(
     cluster: Cluster, mlflow: MlflowClient, aliases_kept: None, failed_pod: str
 ) -> None:
     champion = str(mlflow.get_model_version_by_alias("digits", "champion").version)
-    with faulty_challenger(mlflow, "digits") as version:
+    with faulty_digits(mlflow) as version:
         promoted = kindling("models", "promote", "digits", version)
         assert promoted.returncode == 0, promoted.stderr
         assert f"not counted: {failed_pod} (Failed" in promoted.stdout

@@ -202,7 +202,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_takes_nothing_as_markup() -> 
         ("--rounds=x", "not a whole number of at least 1: x"),
         ("--seconds=0", "not a number from 0.1 to 600: 0"),
         ("--seconds=nan", "not a number from 0.1 to 600: nan"),
-        ("--only=bare,nobody", "no such server: nobody; there are kindling, bare, mlserver"),
+        ("--only=bare,nobody", "no such server: nobody; there are bare, mlserver"),
         ("--model=other", "invalid choice: 'other'"),
     ],
 )
