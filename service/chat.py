@@ -11,19 +11,17 @@ from typing import TypeVar
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
-from service.body import parse_body
 from service.body_reader import BodyReader
 from service.chat_answers import ChatCompletion, ModelCard, ModelList
-from service.chat_docs import CHAT_BODY, CHAT_RESPONSES
+from service.chat_docs import CHAT_RESPONSES, chat_body
+from service.chat_problem import ChatProblemResponse
 from service.chat_render import completion, events
-from service.chat_schemas import ChatRequest
 from service.chat_texts import Texts, whole
 from service.errors import ClientGoneError
 from service.metrics import Metrics
 from service.models import Named
 from service.observed import answered_by
 from service.predictor import Predictor
-from service.schemas import ProblemResponse
 
 _T = TypeVar("_T")
 
@@ -44,18 +42,18 @@ def add_chat(
         "/v1/chat/completions",
         response_model=ChatCompletion,
         responses=CHAT_RESPONSES,
-        openapi_extra=CHAT_BODY,
+        openapi_extra=chat_body(texts.request),
         dependencies=[Depends(place)],
         description=texts.about,
     )
     async def chat_completions(request: Request) -> Response:
-        asked = parse_body(request.state.body, ChatRequest)
-        writer = texts.find(asked.model)
+        writer = texts.writer(request.state.body)
         answered_by(request.scope, writer.named)
-        text = await _while_connected(request, writer.begin(asked, request.state.ends))
-        if asked.stream:
+        text = await _while_connected(request, writer.begin(request.state.ends))
+        if writer.asked.stream:
+            include_usage = writer.asked.include_usage()
             return StreamingResponse(
-                events(text, metrics, request.scope, include_usage=asked.include_usage()),
+                events(text, metrics, request.scope, include_usage=include_usage),
                 media_type="text/event-stream",
                 headers={"Cache-Control": "no-cache"},
             )
@@ -69,11 +67,11 @@ def add_chat(
 
     @app.get(
         "/v1/models/{model}",
-        responses={status: {"model": ProblemResponse} for status in (404, 422, 503)},
+        responses={status: {"model": ChatProblemResponse} for status in (404, 503)},
     )
     async def get_model(model: str) -> ModelCard:
         """One of them."""
-        return card(texts.find(model).named)
+        return card(texts.find(model))
 
     def card(named: Named) -> ModelCard:
         return ModelCard(id=named.name, created=started, owned_by=texts.owner)

@@ -6,14 +6,13 @@ from typing import Any
 
 from service.body import json_body, schema_of
 from service.chat_answers import ChatCompletionChunk
-from service.chat_schemas import ChatRequest
-from service.schemas import ProblemResponse
+from service.chat_problem import ChatProblemResponse
+from service.chat_schemas import ChatAsked
 
-CHAT_BODY = json_body(schema_of(ChatRequest))
 _CHUNK_OR_ERROR = {
     "type": "string",
     "contentMediaType": "application/json",
-    "contentSchema": {"anyOf": [schema_of(ChatCompletionChunk), schema_of(ProblemResponse)]},
+    "contentSchema": {"anyOf": [schema_of(ChatCompletionChunk), schema_of(ChatProblemResponse)]},
 }
 _EVENT = {
     "type": "object",
@@ -28,7 +27,12 @@ CHAT_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": _EVENT}},
     },
     **{
-        status: {"model": ProblemResponse}
-        for status in (404, 408, 413, 415, 422, 500, 502, 503, 504)
+        status: {"model": ChatProblemResponse}
+        for status in (400, 404, 408, 413, 415, 500, 502, 503, 504)
     },
 }
+
+
+def chat_body(request: type[ChatAsked]) -> dict[str, Any]:
+    """The endpoint's body, which is a ``request``."""
+    return json_body(schema_of(request))

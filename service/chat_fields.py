@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -46,5 +46,6 @@ OnlyFalse = Annotated[
     # Not a literal: to Python, 0 is one too.
     bool, Field(json_schema_extra={"const": False}), AfterValidator(_refuse_true), OnlyNeutral
 ]
+OnlyText = Annotated[list[Literal["text"]], OnlyNeutral]
 OnlyZero = Annotated[float, Field(ge=0, le=0, description="Only 0."), OnlyNeutral]
 IGNORED = Field(default=None, description="Taken, and without effect.")

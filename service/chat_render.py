@@ -20,11 +20,11 @@ from service.chat_answers import (
     ChunkChoice,
     Delta,
 )
+from service.chat_problem import chat_problem
 from service.chat_texts import Text
 from service.errors import ClientGoneError, ServiceError
 from service.metrics import Metrics
 from service.observed import ended_with
-from service.schemas import Problem, ProblemResponse
 
 
 def completion(text: Text, content: str) -> ChatCompletion:
@@ -61,8 +61,8 @@ async def events(
                     yield chunk(Delta(content=piece))
     except ServiceError as error:
         ended_with(scope, error.status_code)
-        problem = Problem(code=error.code, message=error.message, field=error.field)
-        yield _event(ProblemResponse(error=problem))
+        problem = chat_problem(error.status_code, error.code, error.message, error.field)
+        yield f"data: {problem.model_dump_json()}\n\n"
         return
     yield chunk(Delta(), text.finish_reason)
     if include_usage and text.usage:

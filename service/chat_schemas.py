@@ -12,6 +12,7 @@ from service.chat_fields import (
     NotOffered,
     OnlyFalse,
     OnlyNeutral,
+    OnlyText,
     OnlyZero,
     Whole,
 )
@@ -73,6 +74,18 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool | None = IGNORED
 
 
+class ChatAsked(BaseModel):
+    """What every chat request says, whoever answers it."""
+
+    model: str = Field(min_length=1, description="Name of a text generator, see /v1/models.")
+    stream: bool | None = Field(default=None, description="Send the text as it comes.")
+    stream_options: StreamOptions | None = None
+
+    def include_usage(self) -> bool:
+        """Whether a stream ends with the usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
 class TextFormat(BaseModel):
     """Plain text, the only format offered."""
 
@@ -93,7 +106,7 @@ _Stop = Annotated[
 _TokenLimit = Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole]
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(ChatAsked):
     """A conversation whose text the model continues."""
 
     model_config = ConfigDict(
@@ -110,12 +123,10 @@ class ChatRequest(BaseModel):
         },
     )
 
-    model: str = Field(min_length=1, description="Name of a text generator, see /v1/models.")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=64), FailFast()]
     max_completion_tokens: _TokenLimit | None = Field(
         default=None,
-        description=f"Most tokens of the answer. If not given: {DEFAULT_TOKENS}, or as many as an"
-        " upstream finds right.",
+        description=f"Maximum tokens of the response; {DEFAULT_TOKENS} if not given.",
     )
     max_tokens: _TokenLimit | None = Field(
         default=None, description="The same by its older name; the smaller one counts."
@@ -130,8 +141,6 @@ class ChatRequest(BaseModel):
         default=None, description="The same seed draws the same text."
     )
     stop: _Stop | None = Field(default=None, description="The text ends before the first of these.")
-    stream: bool | None = Field(default=None, description="Send the text as it comes.")
-    stream_options: StreamOptions | None = None
 
     n: Annotated[int, Field(ge=1, le=1), Whole, OnlyNeutral] | None = None
     logprobs: OnlyFalse | None = None
@@ -140,7 +149,7 @@ class ChatRequest(BaseModel):
     presence_penalty: OnlyZero | None = None
     logit_bias: Annotated[dict[str, Any], Field(max_length=0), OnlyNeutral] | None = None
     response_format: Annotated[TextFormat, OnlyNeutral] | None = None
-    modalities: Annotated[list[Literal["text"]], OnlyNeutral] | None = None
+    modalities: OnlyText | None = None
     tools: NoItems | None = None
     tool_choice: Annotated[Literal["none", "auto"], OnlyNeutral] | None = None
     functions: NoItems | None = None
@@ -165,7 +174,3 @@ class ChatRequest(BaseModel):
     def prompt(self) -> str:
         """The text that the model continues: the messages' content, a line break between two."""
         return "\n".join(message.text() for message in self.messages)
-
-    def include_usage(self) -> bool:
-        """Whether a stream ends with the usage."""
-        return self.stream_options is not None and self.stream_options.include_usage

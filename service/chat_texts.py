@@ -7,7 +7,7 @@ from contextlib import ExitStack, aclosing
 from typing import Protocol
 
 from service.chat_answers import AnswerReason, Usage
-from service.chat_schemas import ChatRequest
+from service.chat_schemas import ChatAsked
 from service.metrics import Metrics
 from service.models import Named
 
@@ -35,13 +35,17 @@ class Text(Protocol):
 
 
 class Writer(Protocol):
-    """A model that writes texts."""
+    """A request, and the model that answers it."""
 
     @property
     def named(self) -> Named:
-        """What it is called."""
+        """What the model is called."""
 
-    async def begin(self, asked: ChatRequest, ends: ExitStack) -> Text:
+    @property
+    def asked(self) -> ChatAsked:
+        """The request."""
+
+    async def begin(self, ends: ExitStack) -> Text:
         """A text of which there is the first piece: what fails here is no stream yet.
 
         ``ends`` is closed when the request is over, however it ends. Raises ServiceError.
@@ -59,11 +63,21 @@ class Texts(Protocol):
     def about(self) -> str:
         """What the endpoint does, for the API's description."""
 
+    @property
+    def request(self) -> type[ChatAsked]:
+        """What it takes, for the same."""
+
     def all(self) -> Sequence[Named]:
         """The models."""
 
-    def find(self, name: str) -> Writer:
+    def find(self, name: str) -> Named:
         """The model of that name. Raises ModelNotFoundError, NotReadyError."""
+
+    def writer(self, body: bytes) -> Writer:
+        """What answers the request in ``body``.
+
+        Raises InvalidRequestError, ModelNotFoundError, NotReadyError.
+        """
 
 
 async def whole(text: Text, metrics: Metrics) -> str:

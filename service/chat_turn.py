@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import onnxruntime as ort
 
+from service.body import parse_body
 from service.chat_answers import Usage
 from service.chat_schemas import DEFAULT_TOKENS, ChatRequest
 from service.metrics import Metrics
@@ -25,6 +26,7 @@ class LocalTexts:
     """The text generators that are served here."""
 
     owner = "kindling"
+    request = ChatRequest
     about = (
         "Continue a text, in the shape of OpenAI's chat API.\n\n"
         "The model continues text and follows no instructions: its prompt is the content of all"
@@ -39,21 +41,30 @@ class LocalTexts:
         """Those that are loaded."""
         return [served for served in self._models.all() if served.descriptor.kind == _KIND]
 
-    def find(self, name: str) -> LocalWriter:
+    def find(self, name: str) -> Served:
         """The one of that name. Raises ModelNotFoundError, NotReadyError."""
-        return LocalWriter(self._models.get(name, _KIND), self._predictor)
+        return self._models.get(name, _KIND)
+
+    def writer(self, body: bytes) -> LocalWriter:
+        """The request in ``body``, and the model that it asks.
+
+        Raises InvalidRequestError, ModelNotFoundError, NotReadyError.
+        """
+        asked = parse_body(body, ChatRequest)
+        return LocalWriter(asked, self.find(asked.model), self._predictor)
 
 
 @dataclass(frozen=True)
 class LocalWriter:
-    """The version that was served when the request came."""
+    """A request, and the version that was served when it came."""
 
+    asked: ChatRequest
     named: Served
     predictor: Predictor
 
-    async def begin(self, asked: ChatRequest, ends: ExitStack) -> Turn:
+    async def begin(self, ends: ExitStack) -> Turn:
         """As ``Turn.begin``; what a turn holds, it lets go by itself."""
-        return await Turn.begin(asked, self.named, self.predictor)
+        return await Turn.begin(self.asked, self.named, self.predictor)
 
 
 class Turn:

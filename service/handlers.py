@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from service import chat_problem
 from service.errors import ServiceError
 from service.observed import observed_of
 from service.schemas import Problem, ProblemResponse
@@ -16,7 +17,7 @@ from service.v2_schemas import PREFIX, V2Problem
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error, foreseen or not, with a ProblemResponse, under /v2 with a V2Problem."""
+    """Answer every error, foreseen or not, with a ProblemResponse, or as the protocol has it."""
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> JSONResponse:
@@ -48,7 +49,11 @@ def _answer(
     request: Request, status: int, code: str, message: str, field: str | None = None
 ) -> JSONResponse:
     body: BaseModel
-    if request.scope["path"].startswith(f"{PREFIX}/"):
+    path = request.scope["path"]
+    if path.startswith(f"{chat_problem.PREFIX}/"):
+        status = chat_problem.status_of(status)
+        body = chat_problem.chat_problem(status, code, message, field)
+    elif path.startswith(f"{PREFIX}/"):
         body = V2Problem(error=f"{field}: {message}" if field else message)
     else:
         body = ProblemResponse(error=Problem(code=code, message=message, field=field))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
 
 import structlog
-from pydantic_core import to_json
 
+from service.body import parse_body
 from service.chat_answers import AnswerReason, Usage
-from service.chat_schemas import ChatRequest
-from service.errors import ModelNotFoundError, ServiceError, UpstreamFailedError
+from service.errors import (
+    InvalidRequestError,
+    ModelNotFoundError,
+    ServiceError,
+    UpstreamFailedError,
+)
 from service.metrics import Metrics
 from service.models import Named
 from service.predictor import Predictor
 from service.settings import Settings
 from service.upstream_events import Piece, parse_answer, parse_stream
 from service.upstream_http import MOST_BYTES, MOST_STREAM_BYTES, Caller
-from service.upstream_protocol import EVENTS, JSON, check, request_of
+from service.upstream_protocol import EVENTS, JSON, check
+from service.upstream_schemas import UpstreamChatRequest
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -26,9 +33,10 @@ class Upstream:
     """The one model there is then: that of the upstream, under a name of ours."""
 
     owner = "upstream"
+    request = UpstreamChatRequest
     about = (
         "Answer a chat, in the shape of OpenAI's chat API.\n\n"
-        "Another service answers: it gets the messages and what the request says about the text."
+        "Another service answers: it gets the request, and its own limits bind it."
     )
 
     def __init__(self, settings: Settings, predictor: Predictor) -> None:
@@ -48,20 +56,32 @@ class Upstream:
         """The one model."""
         return [self.named]
 
-    def find(self, name: str) -> Upstream:
+    def find(self, name: str) -> Named:
         """The one model, by its name. Raises ModelNotFoundError."""
         if name != self.named.name:
             message = f"there is no such text-generator; there are: {self.named.name}"
             raise ModelNotFoundError(message, field="model")
-        return self
+        return self.named
 
-    async def begin(self, asked: ChatRequest, ends: ExitStack) -> UpstreamText:
+    def writer(self, body: bytes) -> UpstreamWriter:
+        """The request in ``body``, for the upstream.
+
+        Raises InvalidRequestError, ModelNotFoundError.
+        """
+        asked = parse_body(body, UpstreamChatRequest)
+        return UpstreamWriter(asked, self.find(asked.model), self)
+
+    async def begin(self, asked: UpstreamChatRequest, ends: ExitStack) -> UpstreamText:
         """Ask, and wait for the whole answer, or the first event of a stream.
 
         Raises TimedOutError, InvalidRequestError, UpstreamFailedError, UpstreamRefusesKeyError,
         UpstreamBusyError.
         """
-        body = to_json(request_of(asked, self._model))
+        request = {"model": self._model, **asked.passed_on()}
+        try:
+            body = json.dumps(request, allow_nan=False).encode()
+        except ValueError:
+            raise InvalidRequestError("a number is not finite", field="body") from None
         accept = EVENTS if asked.stream else JSON
         try:
             reply = await self._caller.post(body, accept, ends, deadline=self._predictor.deadline())
@@ -75,6 +95,19 @@ class Upstream:
             raise _told(UpstreamFailedError("the upstream sent a stream without a text")) from None
         except ServiceError as error:
             raise _told(error) from None
+
+
+@dataclass(frozen=True)
+class UpstreamWriter:
+    """A request that the upstream answers."""
+
+    asked: UpstreamChatRequest
+    named: Named
+    upstream: Upstream
+
+    async def begin(self, ends: ExitStack) -> UpstreamText:
+        """As ``Upstream.begin``."""
+        return await self.upstream.begin(self.asked, ends)
 
 
 class UpstreamText:

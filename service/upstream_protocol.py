@@ -1,11 +1,9 @@
-"""How an OpenAI-compatible API is asked for a text, and what its refusals mean."""
+"""What the refusals of an OpenAI-compatible API mean."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from service.chat_schemas import ChatMessage, ChatRequest
 from service.errors import (
     InvalidRequestError,
     UpstreamBusyError,
@@ -17,37 +15,6 @@ from service.upstream_http import UpstreamReply
 JSON, EVENTS = "application/json", "text/event-stream"
 # A wait that a client may be told of; what is longer is no answer to a request.
 _LONGEST_WAIT_SECONDS = 3600
-
-
-def request_of(asked: ChatRequest, model: str) -> dict[str, Any]:
-    """What the upstream is asked: what our own generators heed, and nothing else."""
-    limits = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit]
-    # Servers know one name or the other: the client chooses.
-    limit = "max_completion_tokens" if asked.max_completion_tokens else "max_tokens"
-    fields: dict[str, Any] = {
-        "temperature": asked.temperature,
-        "top_p": asked.top_p,
-        "seed": asked.seed,
-        "stop": asked.stop or None,
-        limit: min(limits, default=None),
-    }
-    if asked.stream:
-        fields |= {"stream": True, "stream_options": {"include_usage": True}}
-    return {
-        "model": model,
-        "messages": [_message(message) for message in asked.messages],
-        **{name: value for name, value in fields.items() if value is not None},
-    }
-
-
-def _message(message: ChatMessage) -> dict[str, str]:
-    fields = {
-        "role": message.role,
-        "content": message.text(),
-        "name": message.name,
-        "tool_call_id": message.tool_call_id,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def check(reply: UpstreamReply, accept: str) -> None:

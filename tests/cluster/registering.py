@@ -39,7 +39,7 @@ def register(
 
 @contextmanager
 def faulty_digits(mlflow: MlflowClient) -> Iterator[str]:
-    """A version of ``digits`` that the gate passed and that fails on most rows, during the block."""
+    """A version of ``digits`` that has passed the gate and fails on most rows, during the block."""
     champion = mlflow.get_model_version_by_alias("digits", "champion").version
     with tempfile.TemporaryDirectory() as scratch:
         source = f"models:/digits/{champion}"

@@ -176,9 +176,10 @@ def test_a_model_that_generates_no_text_is_not_found(client: OpenAI, name: str) 
         client.chat.completions.create(model=name, messages=[{"role": "user", "content": "a"}])
     assert error.value.code == "model_not_found"
     assert error.value.body == {
-        "code": "model_not_found",
         "message": "there is no such text-generator; there are: text",
-        "field": "model",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
     }
     with pytest.raises(NotFoundError):
         client.models.retrieve(name)

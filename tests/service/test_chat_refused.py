@@ -10,7 +10,7 @@ import httpx2 as httpx
 import pytest
 from chat_server import Listening, Scripted, listening
 from conftest import wait_until
-from openai import APIStatusError, InternalServerError, OpenAI, UnprocessableEntityError
+from openai import APIStatusError, BadRequestError, InternalServerError, OpenAI
 
 MESSAGE = {"role": "user", "content": "a"}
 GOOD: dict[str, Any] = {"model": "text", "messages": [MESSAGE], "max_tokens": 2}
@@ -59,12 +59,13 @@ def client(server: Listening) -> Iterator[OpenAI]:
 def test_what_would_change_the_answer_elsewhere_is_refused_by_name(
     client: OpenAI, field: str, value: Any
 ) -> None:
-    with pytest.raises(UnprocessableEntityError) as error:
+    with pytest.raises(BadRequestError) as error:
         client.chat.completions.create(**GOOD, extra_body={field: value})
     assert error.value.body == {
-        "code": "invalid_request",
         "message": "the service does not offer this: leave the field out",
-        "field": field,
+        "type": "invalid_request_error",
+        "param": field,
+        "code": "invalid_request",
     }
 
 
@@ -132,17 +133,17 @@ def test_a_bad_field_is_named_and_not_repeated(
     server: Listening, changes: dict[str, Any], field: str
 ) -> None:
     answer = httpx.post(f"{server.url}/v1/chat/completions", json=GOOD | changes)
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert set(answer.json()) == {"error"}
     error = answer.json()["error"]
-    assert (error["code"], error["field"]) == ("invalid_request", field)
+    assert (error["code"], error["param"]) == ("invalid_request", field)
     assert "robot" not in answer.text
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", rb'{"model": "\ud800"}', b"\xff"])
 def test_a_body_that_is_no_request_is_refused(server: Listening, body: bytes) -> None:
     answer = httpx.post(f"{server.url}/v1/chat/completions", content=body)
-    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "body")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "body")
 
 
 def test_a_body_has_the_limit_of_all_bodies() -> None:

@@ -156,7 +156,7 @@ def test_what_fails_on_the_way_is_the_last_event(
         tokens = server.value("llm_tokens_total", type="output")
     assert error.value.code == code
     assert "secret" not in str(error.value.body)
-    assert raw.text.rstrip("\n").rpartition("\n")[2].startswith('data: {"error":{"code":')
+    assert raw.text.rstrip("\n").rpartition("\n")[2].startswith('data: {"error":{"message":')
     assert "[DONE]" not in raw.text
     # Of each of two texts a step may have been under way when time was up.
     assert scripted.steps - 2 <= (tokens or 0) <= scripted.steps

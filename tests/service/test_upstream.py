@@ -24,12 +24,13 @@ from fake_upstream import (
     settings_for,
     stream,
 )
-from openai import NotFoundError, OpenAI, UnprocessableEntityError
+from openai import BadRequestError, NotFoundError, OpenAI
 
 from service.metrics import STATUSES
 from service.schemas import EXAMPLE_ROW
 
 TEXT = "Once upon a ☃"
+TOOL_CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 @pytest.fixture
@@ -139,14 +140,19 @@ def test_the_upstream_gets_the_key_the_messages_and_what_is_asked_of_the_text(
             "messages": [
                 {"role": "system", "content": "Be brief", "name": "boss"},
                 {"role": "user", "content": "a story"},
-                {"role": "assistant", "content": "Yes"},
+                {"role": "assistant", "content": "Yes", "refusal": None, "annotations": []},
                 {"role": "tool", "content": "4", "tool_call_id": "c1"},
             ],
             "temperature": 0.5,
             "top_p": 0.9,
             "seed": 7,
-            "stop": ["\n"],
+            "stop": "\n",
             "max_tokens": 9,
+            "user": "somebody",
+            "metadata": {"a": "b"},
+            "store": True,
+            "n": 1,
+            "frequency_penalty": 0,
         }
     ]
     (head,) = upstream.heads
@@ -170,6 +176,65 @@ def test_what_a_client_does_not_say_is_left_to_the_upstream(
     plain = {"model": MODEL, "messages": [MESSAGE]}
     streamed = plain | {"stream": True, "stream_options": {"include_usage": True}}
     assert upstream.asked == [plain, streamed]
+
+
+def test_the_upstreams_own_limits_bind_it(upstream: FakeUpstream, client: OpenAI) -> None:
+    messages: Any = [
+        MESSAGE,
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [TOOL_CALL],
+            "reasoning_content": "hm",
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "4"},
+        *[MESSAGE] * 100,
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]},
+    ]
+    own = {
+        "top_k": 40, "chat_template_kwargs": {"enable_thinking": False}, "reasoning_effort": "high",
+        "response_format": {"type": "json_object"}, "temperature": 3, "top_p": 0,
+    }  # fmt: skip
+    client.chat.completions.create(
+        model=NAME, messages=messages, max_completion_tokens=100_000, extra_body=own
+    )
+    assert upstream.asked == [
+        {"model": MODEL, "messages": messages, "max_completion_tokens": 100_000, **own}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"n": 2}, "n"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"logprobs": True}, "logprobs"),
+        ({"modalities": ["audio"]}, "modalities"),
+        ({"audio": {"voice": "alloy"}}, "audio"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"content": "a"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 1}]}, "messages[0].content.str"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stream": "yes"}, "stream"),
+    ],
+)
+def test_what_its_response_could_not_show_is_refused(
+    upstream: FakeUpstream, client: OpenAI, changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(BadRequestError) as error:
+        client.chat.completions.create(**GOOD, extra_body=changes)
+    assert error.value.body["param"] == field  # type: ignore[index]
+    assert upstream.asked == []
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_number_that_json_does_not_have_is_refused(
+    upstream: FakeUpstream, server: Listening, number: str
+) -> None:
+    body = f'{{"model": "{NAME}", "messages": [{{"role": "user"}}], "top_k": {number}}}'
+    answer = httpx.post(f"{server.url}/v1/chat/completions", content=body)
+    assert answer.status_code == 400
+    assert upstream.asked == []
 
 
 @pytest.mark.parametrize(
@@ -235,9 +300,10 @@ def test_the_upstream_is_the_one_model_there_is(client: OpenAI) -> None:
         with pytest.raises(NotFoundError) as error:
             client.chat.completions.create(model=name, messages=[MESSAGE])
         assert error.value.body == {
-            "code": "model_not_found",
             "message": f"there is no such text-generator; there are: {NAME}",
-            "field": "model",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "model_not_found",
         }
 
 
@@ -259,7 +325,7 @@ def test_the_api_description_tells_who_answers(server: Listening) -> None:
 
 
 def test_the_same_is_refused_as_of_a_local_model(upstream: FakeUpstream, client: OpenAI) -> None:
-    with pytest.raises(UnprocessableEntityError) as error:
+    with pytest.raises(BadRequestError) as error:
         client.chat.completions.create(**GOOD, n=2)
     assert "does not offer this" in str(error.value.body)
     assert upstream.asked == []

@@ -81,9 +81,9 @@ def counted(server: Listening, status: int) -> float:
         (401, 503, "upstream_refuses_key", "the upstream refuses the key"),
         (403, 503, "upstream_refuses_key", "the upstream refuses the key"),
         (429, 503, "upstream_busy", "the upstream takes no more requests now"),
-        (400, 422, "invalid_request", "the upstream does not take this request: it answered 400"),
-        (413, 422, "invalid_request", "the upstream does not take this request: it answered 413"),
-        (422, 422, "invalid_request", "the upstream does not take this request: it answered 422"),
+        (400, 400, "invalid_request", "the upstream does not take this request: it answered 400"),
+        (413, 400, "invalid_request", "the upstream does not take this request: it answered 413"),
+        (422, 400, "invalid_request", "the upstream does not take this request: it answered 422"),
         (404, 502, "upstream_failed", "the upstream answered 404, so its address or its model's"
                                       " name is not what it should be"),
         (500, 502, "upstream_failed", "the upstream answered 500"),
