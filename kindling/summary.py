@@ -60,7 +60,7 @@ def _what_runs(known: Mapping[str, Any], roles: Collection[str]) -> Table:
     pools = known["node_pools"]
     nodes = ", ".join(f"{pool.get('count', 1)} {pool['name']}" for pool in pools)
     gpus = sum(pool.get("count", 1) * pool.get("gpus", 0) for pool in pools)
-    table.add_row("model service", url, "/predict, /v1/chat/completions, /ready, /metrics")
+    table.add_row("model service", url, "/predict, /v1/chat/completions, /ready, /docs")
     table.add_row("its API in a browser", f"{url}/docs", "try a prediction there")
     registry = f"http://127.0.0.1:{known['ports']['mlflow']}"
     table.add_row("MLflow", registry, "user admin; nox -s password prints the password")

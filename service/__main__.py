@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 from service.app import create_app
 from service.copies import Copies
+from service.endings import Endings
 from service.errors import SettingsInvalidError
 from service.fetch import Fetcher
 from service.follower import Follower
@@ -23,6 +24,7 @@ from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.logs import configure_logs
 from service.metrics import Metrics
+from service.metrics_server import MetricsServer, create_metrics_app
 from service.model_follower import Following
 from service.models import Models
 from service.registry import Registry
@@ -51,13 +53,23 @@ def assemble(settings: Settings) -> DrainingServer:
     follower = Follower(
         create_registry(settings), following, lifecycle=lifecycle, others=settings.others
     )
+    endings = Endings(metrics)
     beside = [follower.run]
+    if settings.metrics_port:
+        observing = create_metrics_app(models, metrics, lifecycle, endings)
+        beside.append(MetricsServer(observing, settings, metrics).beside)
     tracing = None
     if settings.otlp_endpoint:
         tracing, export = create_tracing(settings, metrics)
         beside.append(export)
     app = create_app(
-        settings, models, metrics=metrics, lifecycle=lifecycle, beside=beside, tracing=tracing
+        settings,
+        models,
+        metrics=metrics,
+        lifecycle=lifecycle,
+        beside=beside,
+        tracing=tracing,
+        endings=endings,
     )
     return create_server(app, settings, lifecycle, metrics)
 
@@ -97,14 +109,14 @@ def main() -> int:
     """Serve; returns the exit code: 0 after a drain, 2 for bad settings."""
     try:
         settings = load_settings()
+        configure_logs(settings.log_level)
+        # Requests leave few cycles behind: to look for them after each 700 objects, as Python does
+        # left alone, takes a tenth of the processor time.
+        gc.set_threshold(5_000, 20, 20)
+        server = assemble(settings)
     except SettingsInvalidError as error:
         print(error.message, file=sys.stderr)
         return 2
-    configure_logs(settings.log_level)
-    # Requests leave few cycles behind: to look for them after each 700 objects, as Python does left
-    # alone, takes a tenth of the processor time.
-    gc.set_threshold(5_000, 20, 20)
-    server = assemble(settings)
     server.run()
     return 0 if server.started else 1
 

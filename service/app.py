@@ -46,10 +46,12 @@ def create_app(
     lifecycle: Lifecycle | None = None,
     beside: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
     tracing: Tracing | None = None,
+    endings: Endings | None = None,
 ) -> FastAPI:
     """The app around ``models``; ``beside`` runs beside it and is cancelled when it stops."""
     metrics = metrics or Metrics()
     lifecycle = lifecycle or Lifecycle(models)
+    endings = endings or Endings(metrics)
     pool = ThreadPoolExecutor(settings.inference_workers, thread_name_prefix="inference")
     predictor = Predictor(
         pool,
@@ -64,7 +66,6 @@ def create_app(
         max_total_bytes=settings.max_reading_bytes,
         timeout_seconds=settings.body_seconds,
     )
-    endings = Endings(metrics)
     key = settings.feedback_key.get_secret_value()
     ids = PredictionIds(key, days=settings.feedback_days) if key else None
 
@@ -93,12 +94,14 @@ def create_app(
     app.add_middleware(Observe, lifecycle=lifecycle, endings=endings, tracing=tracing)
     add_error_handlers(app)
     add_docs(app)
-    add_metrics(app, metrics.registry, endings)
+    if not settings.metrics_port:
+        add_metrics(app, metrics.registry, endings)
+        add_sketches(app, models)
     endpoints["POST", "/predict"] = add_predict(app, settings, models, predictor, bodies, ids)
     endpoints["POST", "/invocations"] = add_invocations(app, settings, models, predictor, bodies)
     add_v2(app, settings, models, predictor, bodies, lifecycle)
-    add_feedback(app, predictor, bodies, ids, metrics)
-    add_sketches(app, models)
+    token = settings.feedback_token.get_secret_value()
+    add_feedback(app, predictor, bodies, ids, metrics, token=token)
     texts = create_texts(settings, models, predictor, metrics)
     add_chat(app, texts, predictor, bodies, metrics)
 

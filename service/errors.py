@@ -40,6 +40,14 @@ class FeedbackOffError(ServiceError):
     code = "feedback_off"
 
 
+class FeedbackNotAllowedError(ServiceError):
+    """The request for feedback has no token, or another one."""
+
+    status_code = 401
+    code = "feedback_not_allowed"
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+
+
 class FeedbackExpiredError(ServiceError):
     """The prediction is too old for its labels to be taken."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections import OrderedDict
 from typing import Annotated
 
@@ -10,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from service.body import json_body, parse_body
 from service.body_reader import BodyReader
-from service.errors import FeedbackOffError, InvalidRequestError
+from service.errors import FeedbackNotAllowedError, FeedbackOffError, InvalidRequestError
 from service.metrics import Metrics
 from service.prediction_ids import LONGEST, Predicted, PredictionIds
 from service.predictor import Predictor
 from service.schemas import ProblemResponse
 
-_REFUSALS = (404, 408, 413, 415, 422, 503)
+_REFUSALS = (401, 404, 408, 413, 415, 422, 503)
 _MAX_BODY_BYTES = 65_536
 # Ids that are remembered so that none counts twice; the oldest are forgotten.
 _REMEMBERED = 20_000
@@ -72,8 +73,14 @@ def add_feedback(
     bodies: BodyReader,
     ids: PredictionIds | None,
     metrics: Metrics,
+    *,
+    token: str = "",
 ) -> None:
-    """Take labels for predictions that ``ids`` gave their ids to."""
+    """Take labels for predictions that ``ids`` gave their ids to.
+
+    With a ``token``, from those alone who have it.
+    """
+    wanted = f"Bearer {token}".encode() if token else b""
     seen = _Seen()
 
     @app.post(
@@ -84,10 +91,14 @@ def add_feedback(
     async def feedback(request: Request) -> FeedbackResponse:
         """Say what was right, once it is known: it shows in the metric `model_accuracy`.
 
-        Any replica takes it, for some days. An id counts once.
+        Any replica takes it, for some days. An id counts once for each replica, until that starts
+        anew. Where the service has a token for it: `Authorization: Bearer TOKEN`.
         """
         if ids is None:
             raise FeedbackOffError("this service takes no feedback: it has no feedback_key")
+        sent = request.headers.get("authorization", "").encode("latin-1")
+        if wanted and not hmac.compare_digest(sent, wanted):
+            raise FeedbackNotAllowedError("feedback needs the token of this service")
         body = await bodies.read(request, max_bytes=_MAX_BODY_BYTES)
         with predictor.admit():
             asked = parse_body(body, FeedbackRequest)

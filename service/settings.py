@@ -29,6 +29,7 @@ from service.settings_values import (
     names,
     own_name,
     parse_pairs,
+    second_port,
     secret_address,
     with_path,
 )
@@ -102,6 +103,13 @@ class Settings(BaseModel):
     # Not `host` and `port`: a platform may set those names for the address of a service.
     listen_host: str = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104
     listen_port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
+    metrics_port: Annotated[int, AfterValidator(second_port)] = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of /metrics and /sketches, which listen_port then does not have; 0: they"
+        " are at listen_port.",
+    )
     max_batch: int = Field(default=256, ge=1, le=4096, description="Most rows in one request.")
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, description="Most bytes in one request."
@@ -166,6 +174,13 @@ class Settings(BaseModel):
         default=SecretStr(""),
         description="Signs the ids of predictions, the same in all replicas, 16 characters at"
         " least; empty: no ids are given and no feedback is taken. Never logged.",
+    )
+    feedback_token: Annotated[
+        SecretStr, AfterValidator(bearer_key), AfterValidator(long_or_empty)
+    ] = Field(
+        default=SecretStr(""),
+        description="Token that requests to /feedback must have, as `Authorization: Bearer TOKEN`,"
+        " 16 characters at least; empty: whoever has an id may give its labels. Never logged.",
     )
     feedback_days: float = Field(
         default=30.0, gt=0, le=365, description="How long feedback on a prediction is taken."

@@ -55,6 +55,13 @@ def bearer_key(value: SecretStr) -> SecretStr:
     return SecretStr(key)
 
 
+def second_port(value: int, info: ValidationInfo) -> int:
+    """A port that is not the one to listen on. Raises ValueError."""
+    if value and value == info.data.get("listen_port"):
+        raise ValueError("must be another port than that of listen_port")
+    return value
+
+
 def own_name(value: str, info: ValidationInfo) -> str:
     """A name that none of the models has. Raises ValueError."""
     url = info.data.get("upstream_url")

@@ -30,7 +30,9 @@ class Settings(BaseModel):
         pattern=r"^[A-Za-z0-9._-]+$",
         description="Name whose addresses are those of the service's replicas.",
     )
-    service_port: int = Field(default=8000, ge=1, le=65535, description="Their port.")
+    service_port: int = Field(
+        default=8001, ge=1, le=65535, description="Their port at which /sketches is."
+    )
     # DriftCheckStale fires after an hour without a check.
     interval_seconds: float = Field(default=60.0, ge=1, le=1800, description="Between two checks.")
     minimum_rows: int = Field(

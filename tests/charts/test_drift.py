@@ -24,7 +24,7 @@ def test_the_settings_are_those_of_the_program(
     given = {one["name"]: one.get("value", "from a secret") for one in env}
     settings = load_settings(given)
     assert all(name.startswith(PREFIX) for name in given)
-    assert (settings.service_host, settings.service_port) == ("serving-headless", 8000)
+    assert (settings.service_host, settings.service_port) == ("serving-headless", 8001)
     assert settings.interval_seconds == 60
     # Numbers as people write them, large ones too.
     large = {
@@ -65,7 +65,8 @@ def test_the_service_that_it_asks_is_the_headless_one_of_the_serving_chart(templ
     env = {one["name"]: one.get("value") for one in container({"Deployment": deployment})["env"]}
     asked = services[env["KINDLING_DRIFT_SERVICE_HOST"]]
     assert asked["clusterIP"] == "None"
-    assert env["KINDLING_DRIFT_SERVICE_PORT"] == str(asked["ports"][0]["port"])
+    ports = {port["name"]: port["port"] for port in asked["ports"]}
+    assert env["KINDLING_DRIFT_SERVICE_PORT"] == str(ports["metrics"])
 
 
 def test_prometheus_reads_the_pod(render: Render) -> None:

@@ -47,6 +47,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "tracing.experiment": {"tracing": {"experiment": "other"}},
         "feedback.secretName": {"feedback": {"secretName": ""}},
         "feedback.key": {"feedback": {"key": "other"}},
+        "feedback.tokenKey": {"feedback": {"tokenKey": "token"}},
         **{
             f"upstream.{key}": {
                 "upstream": {"url": "https://api.example.com/v1", key: value},
@@ -68,6 +69,9 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "tmpSizeLimit": {"tmpSizeLimit": "2Gi"},
         "affinity": {"affinity": {"nodeAffinity": {}}},
         "networkPolicy.ingressFrom": {"networkPolicy": {"ingressFrom": [{"podSelector": {}}]}},
+        "networkPolicy.metricsFrom": {
+            "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]}
+        },
         "networkPolicy.extraEgress": {"networkPolicy": {"extraEgress": [{}]}},
     },
     "mlflow": {

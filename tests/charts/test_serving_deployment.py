@@ -48,7 +48,7 @@ def test_a_probe_keeps_its_other_numbers_when_one_is_set(render: Render) -> None
 
 def test_the_container_listens_on_8000_and_takes_no_arguments(render: Render) -> None:
     shown = container(render())
-    assert [port["containerPort"] for port in shown["ports"]] == [8000]
+    assert [port["containerPort"] for port in shown["ports"]] == [8000, 8001]
     assert "args" not in shown
     assert "command" not in shown
 
@@ -125,6 +125,18 @@ def test_all_pods_sign_with_the_same_key_or_none(render: Render) -> None:
         render(feedback={"secretName": "", "key": "other"})
 
 
+def test_labels_can_need_a_token(render: Render) -> None:
+    assert "FEEDBACK_TOKEN" not in variables(render())
+    token = variables(render(feedback={"tokenKey": "token"}))["FEEDBACK_TOKEN"]["valueFrom"]
+    assert token["secretKeyRef"] == {"name": "serving", "key": "token"}
+    with pytest.raises(KindlingError, match=r"feedback\.tokenKey has no effect"):
+        render(feedback={"secretName": "", "tokenKey": "token"})
+
+
+def test_what_observes_the_service_has_a_port_of_its_own(render: Render) -> None:
+    assert variables(render())["METRICS_PORT"]["value"] == "8001"
+
+
 def test_pods_hold_no_cluster_credentials(render: Render) -> None:
     manifests = render()
     assert pod(manifests)["automountServiceAccountToken"] is False
@@ -151,7 +163,7 @@ def test_prometheus_is_told_where_the_metrics_are(render: Render) -> None:
     ]["annotations"]
     assert annotations == {
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": "8000",
+        "prometheus.io/port": "8001",
         "prometheus.io/path": "/metrics",
         "kindling.dev/scrape-interval": "5s",
         "team": "a",

@@ -11,14 +11,17 @@ CHART = "serving"
 Render = Callable[..., dict[str, Any]]
 
 
-def test_only_the_services_port_is_open_and_only_dns_and_the_registry_are_reachable(
+def test_only_its_ports_are_open_and_only_dns_and_the_registry_are_reachable(
     render: Render,
 ) -> None:
     manifests = render()
     policy = manifests["NetworkPolicy"]["spec"]
     assert policy["podSelector"] == manifests["Deployment"]["spec"]["selector"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert policy["ingress"] == [
+        {"ports": [{"port": "http", "protocol": "TCP"}]},
+        {"ports": [{"port": "metrics", "protocol": "TCP"}], "from": [{"podSelector": {}}]},
+    ]
     dns, registry = policy["egress"]
     assert registry == {"ports": [{"port": 5000, "protocol": "TCP"}]}
     assert {(each["port"], each["protocol"]) for each in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
@@ -55,10 +58,10 @@ def test_the_port_of_traces_is_open_where_it_is_another(render: Render) -> None:
 def test_callers_can_be_limited_and_more_be_reached(render: Render) -> None:
     caller = {"podSelector": {"matchLabels": {"app": "gateway"}}}
     more = {"ports": [{"port": 4317, "protocol": "TCP"}]}
-    policy = render(networkPolicy={"ingressFrom": [caller], "extraEgress": [more]})[
-        "NetworkPolicy"
-    ]["spec"]
-    assert policy["ingress"][0]["from"] == [caller]
+    scraper = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    rules = {"ingressFrom": [caller], "metricsFrom": [scraper], "extraEgress": [more]}
+    policy = render(networkPolicy=rules)["NetworkPolicy"]["spec"]
+    assert [rule["from"] for rule in policy["ingress"]] == [[caller], [scraper]]
     assert policy["ingress"][0]["ports"]
     assert policy["egress"][2:] == [more]
 
@@ -67,7 +70,7 @@ def test_the_policy_can_be_left_out(render: Render) -> None:
     assert "NetworkPolicy" not in render(networkPolicy={"enabled": False})
 
 
-@pytest.mark.parametrize("rule", ["ingressFrom", "extraEgress"])
+@pytest.mark.parametrize("rule", ["ingressFrom", "metricsFrom", "extraEgress"])
 def test_rules_of_an_absent_policy_are_refused(render: Render, rule: str) -> None:
     with pytest.raises(KindlingError, match=r"no effect while networkPolicy\.enabled is false"):
         render(networkPolicy={"enabled": False, rule: [{}]})

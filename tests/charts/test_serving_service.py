@@ -65,5 +65,6 @@ def test_the_headless_service_has_the_addresses_of_the_ready_pods(render: Render
     assert headless["publishNotReadyAddresses"] is False
     assert headless["selector"] == service["spec"]["selector"]
     assert headless["ports"] == [
-        {"name": "http", "port": 8000, "targetPort": "http", "protocol": "TCP"}
+        {"name": "http", "port": 8000, "targetPort": "http", "protocol": "TCP"},
+        {"name": "metrics", "port": 8001, "targetPort": "metrics", "protocol": "TCP"},
     ]

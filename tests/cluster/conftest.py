@@ -69,6 +69,17 @@ class Cluster:
         return Prometheus(f"http://127.0.0.1:{clusters.known(self.name)['ports']['prometheus']}")
 
 
+def metrics_of(cluster: Cluster, namespace: str, pod: str) -> str:
+    """What a pod of the service tells of itself, asked within: its port is for its namespace."""
+    read = (
+        "import urllib.request as web;"
+        "print(web.urlopen('http://127.0.0.1:8001/metrics', timeout=10).read().decode())"
+    )
+    return cluster.kubectl.check(
+        "exec", f"--namespace={namespace}", pod, "--", "python", "-c", read
+    )
+
+
 def kindling(module: str, *words: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """Run ``python -m kindling.MODULE WORDS``, whatever comes of it."""
     return subprocess.run(

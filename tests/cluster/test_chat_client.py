@@ -8,7 +8,7 @@ from pathlib import Path
 import openai
 import pytest
 import sentencepiece
-from conftest import Cluster
+from conftest import Cluster, metrics_of
 from mlflow import MlflowClient, artifacts
 
 from kindling.pods import serving_pods
@@ -76,8 +76,7 @@ def counted(cluster: Cluster, kind: str) -> float:
     """Tokens of that type that the pods have counted for the text model."""
     total = 0.0
     for pod in serving_pods(cluster.kubectl, "kindling"):
-        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:8000/proxy/metrics"
-        for line in cluster.kubectl.check("get", f"--raw={path}").splitlines():
+        for line in metrics_of(cluster, pod.namespace, pod.name).splitlines():
             if line.startswith("llm_tokens_total") and f'type="{kind}"' in line and "text" in line:
                 total += float(line.split()[-1])
     return total

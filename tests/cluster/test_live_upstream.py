@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import Cluster, eventually
+from conftest import Cluster, eventually, metrics_of
 
 from kindling import charts, helm
 
@@ -153,8 +153,7 @@ def test_chats_are_answered_by_the_upstream_with_the_key_of_the_secret(
     chunks = list(client.chat.completions.create(**asked, stream=True))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text == "Once upon"
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}:8000/proxy/metrics"
-    metrics = cluster.kubectl.check("get", f"--raw={path}")
+    metrics = metrics_of(cluster, namespace, pod)
     assert f'llm_tokens_total{{model="{NAME}",type="input",version="{MODEL}"}} 10.0' in metrics
     log = cluster.kubectl.check("logs", f"--namespace={namespace}", pod)
     assert f'"model":"{NAME}"' in log

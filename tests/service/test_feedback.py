@@ -23,6 +23,7 @@ from service.schemas import EXAMPLE_ROW
 
 MakeClient = Callable[..., TestClient]
 KEY = "a key of all replicas"
+TOKEN = "a-token-of-those-who-label"
 
 
 @pytest.fixture
@@ -59,6 +60,21 @@ def test_any_replica_with_the_same_key_takes_it(
     assert make_client(feedback_key=KEY).post("/feedback", json=known).status_code == 200
     other = make_client(feedback_key="another key entirely").post("/feedback", json=known)
     assert (other.status_code, other.json()["error"]["field"]) == (422, "id")
+
+
+@pytest.mark.parametrize("sent", [None, "", "Bearer another-token-of-some", f"Basic {TOKEN}"])
+def test_where_there_is_a_token_nobody_gives_labels_without_it(
+    make_client: MakeClient, sent: str | None
+) -> None:
+    client = make_client(feedback_key=KEY, feedback_token=TOKEN)
+    known = {"id": predict(client)["prediction_id"], "labels": [1]}
+    headers = {} if sent is None else {"Authorization": sent}
+    answer = client.post("/feedback", json=known, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "feedback_not_allowed")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert TOKEN not in answer.text
+    answer = client.post("/feedback", json=known, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert (answer.status_code, answer.json()["counted"]) == (200, True)
 
 
 def test_an_id_counts_once(client: TestClient) -> None:

@@ -27,8 +27,8 @@
 {{- if and (ne .Values.service.type "LoadBalancer") .Values.service.loadBalancerSourceRanges -}}
   {{- fail (printf "service.loadBalancerSourceRanges has no effect with service.type %s" .Values.service.type) -}}
 {{- end -}}
-{{- if and (not .Values.networkPolicy.enabled) (or .Values.networkPolicy.ingressFrom .Values.networkPolicy.extraEgress) -}}
-  {{- fail "networkPolicy.ingressFrom and networkPolicy.extraEgress have no effect while networkPolicy.enabled is false" -}}
+{{- if and (not .Values.networkPolicy.enabled) (or .Values.networkPolicy.ingressFrom .Values.networkPolicy.metricsFrom .Values.networkPolicy.extraEgress) -}}
+  {{- fail "networkPolicy.ingressFrom, networkPolicy.metricsFrom and networkPolicy.extraEgress have no effect while networkPolicy.enabled is false" -}}
 {{- end -}}
 {{- $tracing := .Values.tracing -}}
 {{- if not $tracing.enabled -}}
@@ -43,21 +43,24 @@
 {{- if and (not .Values.feedback.secretName) (ne .Values.feedback.key "feedback-key") -}}
   {{- fail "feedback.key has no effect without feedback.secretName" -}}
 {{- end -}}
+{{- if and (not .Values.feedback.secretName) .Values.feedback.tokenKey -}}
+  {{- fail "feedback.tokenKey has no effect without feedback.secretName" -}}
+{{- end -}}
 {{- include "serving.upstreamChecks" . -}}
 {{- range $name, $_ := .Values.env -}}
   {{- if hasKey $.Values.secretEnv $name -}}
     {{- fail (printf "%s is in env and in secretEnv" $name) -}}
   {{- end -}}
 {{- end -}}
-{{- range $name := list "MODELS" "REGISTRY_URI" "REGISTRY_USERNAME" "REGISTRY_PASSWORD" "MODEL_ALIAS" "POLL_SECONDS" "OTLP_ENDPOINT" "TRACE_SAMPLE_RATIO" "TRACE_EXPERIMENT" "FEEDBACK_KEY" "UPSTREAM_URL" "UPSTREAM_KEY" "UPSTREAM_NAME" "UPSTREAM_MODEL" -}}
+{{- range $name := list "MODELS" "REGISTRY_URI" "REGISTRY_USERNAME" "REGISTRY_PASSWORD" "MODEL_ALIAS" "POLL_SECONDS" "OTLP_ENDPOINT" "TRACE_SAMPLE_RATIO" "TRACE_EXPERIMENT" "FEEDBACK_KEY" "FEEDBACK_TOKEN" "UPSTREAM_URL" "UPSTREAM_KEY" "UPSTREAM_NAME" "UPSTREAM_MODEL" -}}
   {{- $variable := printf "KINDLING_SERVICE_%s" $name -}}
   {{- if or (hasKey $.Values.env $variable) (hasKey $.Values.secretEnv $variable) -}}
     {{- fail (printf "%s may not be set: models, registry, tracing, feedback and upstream do" $variable) -}}
   {{- end -}}
 {{- end -}}
-{{- range $name := list "KINDLING_SERVICE_LISTEN_HOST" "KINDLING_SERVICE_LISTEN_PORT" -}}
+{{- range $name := list "KINDLING_SERVICE_LISTEN_HOST" "KINDLING_SERVICE_LISTEN_PORT" "KINDLING_SERVICE_METRICS_PORT" -}}
   {{- if or (hasKey $.Values.env $name) (hasKey $.Values.secretEnv $name) -}}
-    {{- fail (printf "%s may not be set: the Service and the probes ask port 8000 of the pod" $name) -}}
+    {{- fail (printf "%s may not be set: the Services and the probes ask ports 8000 and 8001 of the pod" $name) -}}
   {{- end -}}
 {{- end -}}
 {{- range $name, $_ := .Values.podAnnotations -}}
