@@ -103,6 +103,24 @@ def scale_in_bound(*, stabilization: float, control_loop: float, scrape: float) 
     return (stabilization + control_loop + scrape) * 1.1
 
 
+def none_added(timeline: Timeline, *, scenario: str, since: float, minimum: int) -> Check:
+    """The autoscaler asked for no more than ``minimum`` pods, and there never were more."""
+    make, name, expected = Verdicts(scenario), "no pod was added", f"{count(minimum)} all the time"
+    hpas = timeline.of("hpa", since=since)
+    before = latest(timeline, "hpa", since)
+    counts = [one for one in pods(timeline) if one.time >= since]
+    if before is None or not timeline.of("pod"):
+        return make.invalid(name, "no autoscaler or no pods were seen", expected=expected)
+    most = max(
+        before.fields["desired"],
+        *(one.fields["desired"] for one in hpas), *(one.there for one in counts), 0,
+    )  # fmt: skip
+    return make(
+        name, most <= minimum, expected=expected, observed=f"at most {count(most)}",
+        bound=f"≤ {count(minimum)}", hint=_METRICS,
+    )  # fmt: skip
+
+
 def within_maximum(timeline: Timeline, *, scenario: str) -> Check:
     """Never more pods than the autoscaler may have."""
     make, hpas, counts = Verdicts(scenario), timeline.of("hpa"), pods(timeline)

@@ -49,6 +49,18 @@ def test_scaling_out_fails_above_its_bound() -> None:
     assert statuses(out(scaled(ready=40, asked=35), within=20)) == ["failed", "failed"]
 
 
+def test_pods_that_are_added_are_seen_however_shortly() -> None:
+    def added(story: Story) -> Check:
+        return scaling.none_added(story.timeline, scenario="hostile", since=T + 10, minimum=1)
+
+    quiet = Story().hpa(0, 1).pod(0, "a").stage("others", 10, 60).hpa(20, 1)
+    assert (added(quiet).status, added(quiet).observed) == ("passed", "at most 1 pod")
+    assert added(quiet.hpa(30, 2).hpa(40, 1)).status == "failed"
+    assert added(Story().hpa(0, 1).pod(0, "a").pod(30, "b")).status == "failed"
+    assert added(Story().pod(0, "a")).status == "invalid"
+    assert added(Story().hpa(0, 1)).status == "invalid"
+
+
 def test_too_few_pods_fail_once_the_bound_is_over() -> None:
     asked, ready = out(scaled(), wanted=4, within=60)
     assert (asked.status, asked.observed) == ("failed", "at most 3 pods asked for")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import json
@@ -20,6 +21,7 @@ from waiting import until
 from kindling import bench_observability, paths
 from kindling.web import without_proxy
 from loadtests import data as held_out
+from loadtests import hostile
 from loadtests.data import Data
 from loadtests.learning import learn
 from loadtests.load import Generator, Mix, Stage
@@ -174,3 +176,16 @@ def test_latencies_under_a_stall_are_those_of_arithmetic() -> None:
     assert re.search(r"^ours +200 requests, stalled for 1\.\d+ s", done.stdout, re.MULTILINE)
     (ratio,) = re.findall(r"^p99 / arithmetic (\d\.\d+)", done.stdout, re.MULTILINE)
     assert float(ratio) >= 0.95
+
+
+def test_hostile_clients_of_every_kind_come_and_others_are_answered(url: str, data: Data) -> None:
+    parts = urllib.parse.urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    found = asyncio.run(hostile.keep(parts.hostname, parts.port, 4 * len(hostile.KINDS), 8))
+    assert all(one["begun"] >= 4 for one in found.values())
+    assert {kind for kind, one in found.items() if one["ended"]} >= {
+        "a head too large", "a compressed body",
+    }  # fmt: skip
+    assert not any(one["not taken"] for one in found.values())
+    assert _get(f"{url}/ready")
