@@ -110,6 +110,12 @@ def loadtest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def quiet(session: nox.Session) -> None:
+    """Half an hour, a load test and an hour after it, in which no alert may fire without reason."""
+    _module(session, "loadtest", "loadtests.quiet", *session.posargs)
+
+
+@nox.session(default=False)
 def password(session: nox.Session) -> None:
     """Print the password of the user `admin` for MLflow, or `-- grafana` for Grafana."""
     _module(session, "up", "kindling.registry_access", *session.posargs)

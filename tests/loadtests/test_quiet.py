@@ -1,0 +1,78 @@
+"""``nox -s quiet``: which alerts it lets pass, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kindling import cluster
+from loadtests import quiet
+from loadtests.challenger import MODEL
+
+WATCHDOG = {"labels": {"alertname": "Watchdog"}, "state": "firing"}
+
+
+def alert(name: str, state: str = "firing", **labels: str) -> dict[str, Any]:
+    return {"labels": {"alertname": name, **labels}, "state": state}
+
+
+def seen(*looks: Sequence[dict[str, Any]], loaded: bool = False) -> tuple[list[str], list[str]]:
+    """What is said of these looks, and what was not expected."""
+    said: list[str] = []
+    watch = quiet.Watch(said.append)
+    for found in looks:
+        watch.look([WATCHDOG, *found], loaded=loaded)
+    return said, watch.unexpected
+
+
+def test_each_change_is_told_once() -> None:
+    slow = alert("Slow", "pending", model="digits")
+    said, unexpected = seen([], [slow], [slow], [])
+    assert [line.split() for line in said] == [
+        ["pending", "Slow", "(model=digits)"], ["over", "Slow", "(model=digits)"],
+    ]  # fmt: skip
+    assert unexpected == []
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_what_fires_without_a_reason_is_not_expected(*, loaded: bool) -> None:
+    said, unexpected = seen([alert("Errors", model="digits")], loaded=loaded)
+    assert unexpected == ["Errors (model=digits)"]
+    assert "not expected" in said[0]
+
+
+@pytest.mark.parametrize(
+    "found", [alert("HighErrorRate", model=MODEL), alert("AutoscalerAtMaximum")]
+)
+def test_what_a_load_test_causes_is_expected_with_one_alone(found: dict[str, Any]) -> None:
+    assert seen([found], loaded=True)[1] == []
+    assert len(seen([found], loaded=False)[1]) == 1
+
+
+@pytest.mark.parametrize(("found", "code"), [([], 0), ([alert("Errors")], 1)])
+def test_its_exit_code_says_whether_it_was_quiet(
+    found: list[dict[str, Any]], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    cluster.record("kindling", {"ports": {"prometheus": 9090}})
+    times = iter(range(0, 1000, 10))
+    ended = quiet.main(
+        ["--before=1", "--after=0"],
+        ask=lambda port: [WATCHDOG, *found] if port == 9090 else [],
+        sleep=lambda _: None,
+        clock=lambda: next(times),
+    )
+    assert ended == code
+    assert ("no alert fired" in capsys.readouterr().out) == (code == 0)
+
+
+@pytest.mark.parametrize("word", ["--before=x", "--before=-1", "--after=nan", "--after=1441"])
+def test_a_wrong_time_gets_one_clear_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        quiet.main([word])
+    assert ended.value.code == 2
+    assert "not a number of minutes from 0 to 1440" in capsys.readouterr().err.splitlines()[-1]
