@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import urllib.request
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -40,8 +41,11 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
     example = paths.REPOSITORY / "service" / "example.json"
     console.print("Next:")
     body = example.relative_to(paths.REPOSITORY)
-    console.print(f"  curl -s -H 'Content-Type: application/json' -d @{body} "
-                  f"http://127.0.0.1:{port}/predict")  # fmt: skip
+    # curl would ask a proxy of the environment for 127.0.0.1 too.
+    proxied = "http" in urllib.request.getproxies() and not urllib.request.proxy_bypass("127.0.0.1")
+    console.print(f"  curl -s {'--noproxy 127.0.0.1 ' if proxied else ''}"
+                  f"-H 'Content-Type: application/json' -d @{body} "
+                  f"http://127.0.0.1:{port}/predict", soft_wrap=True)  # fmt: skip
     console.print(f"  export KUBECONFIG={known['kubeconfig']}  # for kubectl and helm")
     console.print("  nox -s models        what is registered, and what is served of it")
     console.print("  nox -s alerts        what fires, and what was notified")
