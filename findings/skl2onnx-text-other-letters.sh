@@ -22,7 +22,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 sentences = np.array(["Straße nach Ulm", "ein café in Ulm", "caf ist kein Wort"], dtype=object)
 vectorizer = CountVectorizer().fit(sentences)
-graph = to_onnx(vectorizer, initial_types=[("text", StringTensorType([None, 1]))])
+# The locale that a graph wants otherwise is not on every machine.
+graph = to_onnx(
+    vectorizer, initial_types=[("text", StringTensorType([None, 1]))], options={CountVectorizer: {"locale": "C"}}
+)
 session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
 words = vectorizer.get_feature_names_out()
 (found,) = session.run(None, {"text": sentences.reshape(-1, 1)})

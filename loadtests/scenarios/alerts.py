@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 import urllib.request
 
@@ -43,7 +42,7 @@ def _run(test: LoadTest) -> list[Check]:
 
     with shortened(test) as factor, faulty_challenger(MlflowClient(), CLASSIFIER) as versions:
         data = _data(test.data, versions)
-        _wait_until_served(test, data)
+        _wait_until_served(test)
         rule = test.cluster[1].rule(_ALERT, model=MODEL)
         within = (_WINDOW_SECONDS / factor + rule.evaluation + rule.scrape) * 1.1 + rule.poll
         registry = connect()
@@ -93,11 +92,9 @@ def _data(known: Data, versions: Versions) -> Data:
     return dataclasses.replace(known, classifier=MODEL, labels_of=labels_of)
 
 
-def _wait_until_served(test: LoadTest, data: Data) -> None:
-    body = data.request([0])
-
+def _wait_until_served(test: LoadTest) -> None:
     def is_served() -> bool:
-        return all(_responds(test.url, body) for _ in range(_SERVED_REQUESTS))
+        return all(_is_ready(test.url) for _ in range(_SERVED_REQUESTS))
 
     if not test.wait(f"{MODEL} to be served", is_served, seconds=_SERVED_TIMEOUT_SECONDS):
         raise KindlingError(
@@ -107,14 +104,15 @@ def _wait_until_served(test: LoadTest, data: Data) -> None:
         )
 
 
-def _responds(url: str, body: bytes) -> bool:
+def _is_ready(url: str) -> bool:
+    # A prediction would be refused with 503 while the model loads, and count as an error.
     request = urllib.request.Request(
-        f"{url}/predict", body, {"Content-Type": "application/json", "Connection": "close"}
+        f"{url}/v2/models/{MODEL}/ready", headers={"Connection": "close"}
     )
     try:
         with web.without_proxy().open(request, timeout=_REQUEST_TIMEOUT_SECONDS) as response:
-            return bool(json.load(response)["model"] == MODEL)
-    except (*web.NO_ANSWER, ValueError, KeyError):
+            return bool(response.status == 200)
+    except web.NO_ANSWER:
         return False
 
 

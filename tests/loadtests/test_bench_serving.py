@@ -228,6 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        self.fake.asked += 1
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         answer = json.dumps({"label": self.fake.labels[body["row"][0]]}).encode()
         self.send_response(self.fake.status)
@@ -253,6 +254,7 @@ class Answering(Loopback):
 
     def __init__(self, *, status: int = 200, chunked: bool = False) -> None:
         self.status, self.chunked, self.labels = status, chunked, [5, 6, 7]
+        self.asked = 0
 
 
 LOOKUP = Peer(
@@ -279,10 +281,9 @@ def test_the_load_asks_in_turn_and_keeps_the_answers(chunked: bool) -> None:
         timed = asyncio.run(
             traffic.drive(replace(plan, connections=2, most=0, warmup=0.1, seconds=0.3))
         )
-        assert 0.3 <= timed.seconds < 1
-        assert timed.latencies
-        # Answers in the warm-up do not count, or this would be their sum.
-        assert sum(timed.latencies) < 2 * 1.1 * timed.seconds
+        assert timed.seconds >= 0.3
+        # Answers in the warm-up do not count.
+        assert 0 < len(timed.latencies) < fake.asked - 7
 
 
 def test_a_label_that_is_not_scikit_learns_is_found() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import threading
 import time
@@ -82,6 +83,26 @@ def test_a_trace_shows_the_request_in_it_the_batch_and_in_it_the_model(
     assert ended <= time.time_ns()
     assert began <= batch.start_time_unix_nano <= model.start_time_unix_nano
     assert model.end_time_unix_nano <= batch.end_time_unix_nano <= ended
+
+
+def test_a_request_whose_body_came_slowly_ends_after_what_is_in_it(
+    serve: Serve, collector: Collector
+) -> None:
+    server = traced(serve, collector, trace_sample_ratio=1)
+
+    def body() -> Iterator[bytes]:
+        content = json.dumps({"instances": [EXAMPLE_ROW]}).encode()
+        yield content[:10]
+        time.sleep(0.3)
+        yield content[10:]
+
+    answer = httpx.post(f"{server.url}/predict", content=body())
+    assert answer.status_code == 200
+    stop(server)
+    (request,), (batch,) = map(collector.named, ("POST /predict", "batch"))
+    began, ended = request.start_time_unix_nano, request.end_time_unix_nano
+    assert ended - began >= 0.3e9
+    assert batch.end_time_unix_nano <= ended
 
 
 def test_a_client_that_samples_is_traced_in_its_own_trace_and_one_that_does_not_is_not(
