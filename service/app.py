@@ -83,6 +83,7 @@ def create_app(
     app = FastAPI(
         title="Kindling model service",
         description="Serves the champions of a model registry.",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         # Requests are observed by Observe. The framework would ask each whether it should, too.

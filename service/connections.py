@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -17,6 +18,7 @@ from service.together import TogetherProtocol
 
 # Chunks of one byte, the smallest, take six bytes on the wire.
 _MAX_BYTES_PER_CONTENT = 9
+_SEND_BUFFER_BYTES = 131_072
 # At the bound of connections so large a share of it is closed at once: to look for those that have
 # waited longest takes long where there are many.
 _MAX_SHARE = 32
@@ -78,6 +80,9 @@ class BoundedProtocol(TogetherProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop."""
         super().connection_made(transport)
+        # The kernel would keep some MiB for a client that does not read, of the pod's memory.
+        found = transport.get_extra_info("socket")
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self._since = self.loop.time()
         # uvicorn gives up idle connections only after their first response.
         self.timeout_keep_alive_task = self.loop.call_later(

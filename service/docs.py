@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
+from pydantic_core import to_json
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
@@ -14,6 +15,15 @@ def add_docs(app: FastAPI) -> None:
     """Serve /docs and its files, and lead / there. Links are relative, so a path prefix is fine."""
     assets = StaticFiles(directory=str(files("fastapi_swagger") / "resources"))
     app.mount("/docs-assets", assets, name="docs-assets")
+
+    content: list[bytes] = []
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description() -> Response:
+        # Written once: it is large, and whoever asks for it often would have pods added.
+        if not content:
+            content.append(to_json(app.openapi()))
+        return Response(content[0], media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -192,3 +192,23 @@ def test_a_compressed_body_is_refused(serve: Serve) -> None:
         found = httpx.post(server.url + path, content=b"x", headers={"content-encoding": "gzip"})
         assert found.status_code == 415, path
         assert "compressed" in found.text
+
+
+def test_the_kernel_keeps_little_for_a_client_that_does_not_read(serve: Serve) -> None:
+    server = serve()
+    asked = b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n"
+    size = len(httpx.get(f"{server.url}/openapi.json").content)
+    parts = urlsplit(server.url)
+
+    def answered() -> int:
+        return sum(line.get("path") == "/openapi.json" for line in server.log_lines())
+
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect((parts.hostname, parts.port))
+        one.sendall(asked * 200)
+        wait_until(lambda: answered() > 1, "it answers", server.log)
+        # More than it takes to answer all of them.
+        time.sleep(2)
+        # What Linux is asked for it doubles.
+        assert answered() * size < 4 * 262_144 + 2 * size
