@@ -79,9 +79,18 @@ def test_latency_has_exemplars_and_seconds() -> None:
     assert latency["targets"][0]["exemplar"] is True
 
 
-def test_accuracy_is_red_below_its_threshold() -> None:
-    steps = panel("model-serving", "Model Accuracy")["fieldConfig"]["defaults"]["thresholds"]
-    assert steps["steps"] == [{"color": "red", "value": None}, {"color": "green", "value": 0.8}]
+def test_a_limit_is_a_dashed_line_in_its_color() -> None:
+    accuracy = panel("model-serving", "Model Accuracy")
+    (limit,) = accuracy["fieldConfig"]["overrides"]
+    assert limit["matcher"] == {"id": "byFrameRefID", "options": "C"}
+    assert {one["id"]: one["value"] for one in limit["properties"]} == {
+        "color": {"mode": "fixed", "fixedColor": "red"},
+        "custom.lineStyle": {"fill": "dash", "dash": [10, 10]},
+        "custom.fillOpacity": 0,
+    }
+    assert accuracy["targets"][2]["legendFormat"] == "LowAccuracy fires below"
+    (most,) = panel("cluster", "Connections")["fieldConfig"]["overrides"]
+    assert most["properties"][0]["value"] == {"mode": "fixed", "fixedColor": "text"}
 
 
 def test_a_table_asks_once_and_shows_its_columns_in_order() -> None:
