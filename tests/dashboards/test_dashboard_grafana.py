@@ -25,7 +25,7 @@ def panel(uid: str, title: str) -> dict[str, Any]:
 def sample(**changes: Any) -> dict[str, Any]:
     panel = {
         "kind": "stat", "title": "T", "description": "D", "width": 12, "height": 4,
-        "queries": [{"promql": "x"}],
+        "queries": [{"promql": "max(x)"}],
     }  # fmt: skip
     row = {"title": "R", "panels": [panel]}
     made = {"title": "T", "uid": "t1", "description": "D", "position": 1, "rows": [row], **changes}
@@ -149,6 +149,6 @@ def test_a_row_that_is_closed_holds_its_panels() -> None:
     panels = opened[1]
     row = {"title": "R", "collapsed": True, "panels": [
         {"kind": "stat", "title": "T", "description": "D", "width": 12, "height": 4,
-         "queries": [{"promql": "x"}]}]}  # fmt: skip
+         "queries": [{"promql": "max(x)"}]}]}  # fmt: skip
     (closed,) = sample(rows=[row])["panels"]
     assert closed["panels"] == [panels]

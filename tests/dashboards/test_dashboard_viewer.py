@@ -19,7 +19,7 @@ def layout(labels: list[str], width: int, height: int) -> dict[str, Any]:
     if node is None:
         pytest.skip("there is no node on PATH")
     data = [{"label": label} for label in labels]
-    given = {"width": width, "height": height, "spacing": 10,
+    given = {"width": width, "height": height,
              "legendProps": {"options": {"position": "bottom"}, "data": data}}  # fmt: skip
     module = json.dumps(str(VIEWER / "src" / "legend.js"))
     script = (
@@ -54,7 +54,7 @@ def test_a_legend_has_a_line_for_all_of_its_series(
 ) -> None:
     found = layout(labels, width, height)
     assert found["legend"] == {"show": True, "width": width, "height": 18 * lines}
-    assert found["content"]["height"] == height - 10 - 18 * lines
+    assert found["content"]["height"] == height - 6 - 18 * lines
     assert found["content"]["height"] >= 70
 
 

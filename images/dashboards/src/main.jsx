@@ -18,10 +18,12 @@ const queryClient = new QueryClient({
 const defaultPluginKinds = { Panel: 'TimeSeriesChart', TimeSeriesQuery: 'PrometheusTimeSeriesQuery' };
 
 // As legend.js counts on.
-const legends = {
+const styles = {
   '[role=listitem] .MuiListItemText-root': { margin: 0 },
   '[role=listitem] .MuiListItemText-primary': { fontSize: FONT, lineHeight: `${ROW}px`, whiteSpace: 'nowrap' },
   'ul:has(> [role=listitem])': { scrollbarWidth: 'thin' },
+  // Where many columns share a telephone, the table scrolls by itself.
+  '@media (max-width: 600px)': { '.MuiTable-root th.MuiTableCell-root': { width: '120px !important' } },
 };
 
 // By default twice as many labels as there is room for, and half of the outer ones beyond the chart.
@@ -46,7 +48,7 @@ function Root() {
   return (
     <ThemeProvider theme={theme}>
       <CssBaseline />
-      <GlobalStyles styles={legends} />
+      <GlobalStyles styles={styles} />
       <ChartsProvider chartsTheme={chartsTheme}>
         <SnackbarProvider anchorOrigin={{ vertical: 'bottom', horizontal: 'left' }}>
           <PluginRegistry pluginLoader={pluginLoader} defaultPluginKinds={defaultPluginKinds}>
