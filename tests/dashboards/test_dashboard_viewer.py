@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -84,3 +85,10 @@ def test_labels_of_the_time_axis_stay_apart_and_within_the_chart() -> None:
     assert "splitNumber: 4" in text
     assert "minMargin: 8" in text
     assert "alignMinLabel: 'left', alignMaxLabel: 'right'" in text
+
+
+def test_controls_and_tables_do_not_widen_a_telephone() -> None:
+    assert "flexWrap: 'wrap'" in (VIEWER / "src" / "View.jsx").read_text()
+    assert "overflowX: 'auto'" in (VIEWER / "src" / "App.jsx").read_text()
+    text = (VIEWER / "src" / "main.jsx").read_text()
+    assert re.search(r"max-width: 600px\)': \{ '\.MuiTable-root th\.[^}]*width: '190px", text)

@@ -23,7 +23,7 @@ const styles = {
   '[role=listitem] .MuiListItemText-primary': { fontSize: FONT, lineHeight: `${ROW}px`, whiteSpace: 'nowrap' },
   'ul:has(> [role=listitem])': { scrollbarWidth: 'thin' },
   // Where many columns share a telephone, the table scrolls by itself.
-  '@media (max-width: 600px)': { '.MuiTable-root th.MuiTableCell-root': { width: '120px !important' } },
+  '@media (max-width: 600px)': { '.MuiTable-root th.MuiTableCell-root': { width: '190px !important' } },
 };
 
 // By default twice as many labels as there is room for, and half of the outer ones beyond the chart.
