@@ -20,6 +20,13 @@ const icons = {
   },
 };
 
+const legend = {
+  name: 'legend',
+  setup(build) {
+    build.onResolve({ filter: /\/content-with-legend-model$/ }, () => ({ path: `${import.meta.dirname}/src/legend.js` }));
+  },
+};
+
 const page = {
   name: 'page',
   setup(build) {
@@ -55,7 +62,7 @@ const options = {
   legalComments: 'none',
   logLevel: 'warning',
   logLimit: 20,
-  plugins: [icons, page],
+  plugins: [icons, legend, page],
 };
 
 await mkdir('dist', { recursive: true });

@@ -13,6 +13,7 @@ SCHEMA_VERSION = 42
 
 _Json = dict[str, Any]
 _COLORS = {"ok": "green", "warning": "orange", "critical": "red"}
+_LIMIT = "text"
 _REFS = "ABCDEFGHIJ"
 
 
@@ -129,17 +130,21 @@ def _panel(panel: Panel, where: Place, number: int, below: int) -> _Json:
 
 
 def _overrides(panel: Panel) -> list[_Json]:
-    """The colors of queries that have a level."""
-    return [
-        {
-            "matcher": {"id": "byFrameRefID", "options": ref},
-            "properties": [
-                {"id": "color", "value": {"mode": "fixed", "fixedColor": _COLORS[query.level]}}
-            ],
-        }
-        for ref, query in zip(_REFS, panel.queries, strict=False)
-        if query.level
-    ]
+    """How the series of queries look that have a level, or are a limit of the others."""
+    made = []
+    for ref, query in zip(_REFS, panel.queries, strict=False):
+        properties: list[_Json] = []
+        if query.level or query.limit:
+            color = _COLORS[query.level] if query.level else _LIMIT
+            properties.append({"id": "color", "value": {"mode": "fixed", "fixedColor": color}})
+        if query.limit:
+            style = {"fill": "dash", "dash": [10, 10]}
+            properties.append({"id": "custom.lineStyle", "value": style})
+            properties.append({"id": "custom.fillOpacity", "value": 0})
+        if properties:
+            matcher = {"id": "byFrameRefID", "options": ref}
+            made.append({"matcher": matcher, "properties": properties})
+    return made
 
 
 def _target(query: Query, ref: str, panel: Panel) -> _Json:
@@ -175,7 +180,7 @@ def _defaults(panel: Panel) -> _Json:
             "showPoints": "never",
             "spanNulls": False,
             "stacking": {"mode": "normal" if panel.stack else "none", "group": "A"},
-            "thresholdsStyle": {"mode": "dashed" if panel.thresholds else "off"},
+            "thresholdsStyle": {"mode": "off"},
         }
     else:
         found["color"] = {"mode": "thresholds"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kindling.dashboards.layout import place
-from kindling.dashboards.source import ALL, Annotation, Dashboard, Level, Panel, Query, Variable
+from kindling.dashboards.source import ALL, Annotation, Dashboard, Panel, Query, Variable
 from kindling.dashboards.units import UNITS
 
 PROJECT = "kindling"
@@ -14,8 +14,7 @@ PROJECT = "kindling"
 _Json = dict[str, Any]
 _COLORS = {"ok": "#2E9E5B", "warning": "#E69F00", "critical": "#D93B3B"}
 _NO_DATA = {"value": "no data", "color": "#808080"}
-# A line for a threshold stands for what is worse: the level that it leads to or comes from.
-_WORSE = ("ok", "warning", "critical")
+_LIMIT = "#808080"
 _EVENTS_HEIGHT = 5
 
 
@@ -79,15 +78,19 @@ def _variable(variable: Variable) -> _Json:
 
 def _events(annotations: Sequence[Annotation]) -> _Json:
     """Perses 0.52 has no annotations: a panel shows when each happened."""
-    queries = [Query(promql=one.promql, legend=one.legend) for one in annotations]
+    queries = [
+        Query(
+            promql=one.promql, legend=one.legend, level=None if one.level == "ok" else one.level
+        )
+        for one in annotations
+    ]  # fmt: skip
     # A time without events is no missing data.
     queries.append(Query(promql="vector(0)", legend="no event"))
-    colors = _colors([None if one.level == "ok" else one.level for one in annotations])
     spec: _Json = {
         "legend": {"position": "bottom", "mode": "list", "size": "small"},
         "yAxis": {"show": False, "min": 0},
         "visual": {"display": "bar", "stack": "all", "palette": {"mode": "categorical"}},
-        "querySettings": colors,
+        "querySettings": _settings(queries),
     }
     names = ", ".join(one.name.lower() for one in annotations)
     display = {"name": "Events", "description": f"When it happened: {names}."}
@@ -139,27 +142,19 @@ def _timeseries(panel: Panel) -> _Json:
         "yAxis": axis,
         "visual": visual,
     }
-    if panel.thresholds:
-        spec["thresholds"] = {"mode": "absolute", "steps": _lines(panel)}
-    if colors := _colors([query.level for query in panel.queries]):
-        spec["querySettings"] = colors
+    if settings := _settings(panel.queries):
+        spec["querySettings"] = settings
     return spec
 
 
-def _colors(levels: Sequence[Level | None]) -> list[_Json]:
-    """The colors of queries, by their places, where they have a level."""
-    return [
-        {"queryIndex": number, "colorMode": "fixed", "colorValue": _COLORS[level]}
-        for number, level in enumerate(levels)
-        if level
-    ]
-
-
-def _lines(panel: Panel) -> list[_Json]:
+def _settings(queries: Sequence[Query]) -> list[_Json]:
+    """How the series of queries look, by their places, where they are not like any other."""
     made = []
-    for before, step in zip(panel.thresholds, panel.thresholds[1:], strict=False):
-        worse = max(before.level, step.level, key=_WORSE.index)
-        made.append({"value": step.at, "color": _COLORS[worse], "name": worse})
+    for number, query in enumerate(queries):
+        color = _COLORS[query.level] if query.level else _LIMIT if query.limit else ""
+        if color:
+            one = {"queryIndex": number, "colorMode": "fixed", "colorValue": color}
+            made.append(one | ({"lineStyle": "dashed", "areaOpacity": 0} if query.limit else {}))
     return made
 
 

@@ -20,6 +20,8 @@ ALL = ".+"
 # What Grafana and Perses both fill in themselves.
 _BUILT_IN = {"__rate_interval", "__interval"}
 _REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+# With labels it would stand beside the "no data" of the viewer, which has none.
+_ONE_NUMBER = re.compile(r"^(round\()?(sum|count|max|min|avg)\(")
 _GROUPED = re.compile(r"^\s*(\w+ )?\w+ (by|without) \(")
 
 Text = Annotated[str, Field(min_length=1)]
@@ -53,7 +55,8 @@ class Variable(_Strict):
 class Query(_Strict):
     """``empty_when`` says in words when a healthy cluster has no data for it.
 
-    All series of a query with a ``level`` have its color.
+    All series of a query with a ``level`` have its color. A ``limit`` is what the others are held
+    against: a dashed line with a legend.
     """
 
     promql: Text
@@ -61,6 +64,13 @@ class Query(_Strict):
     exemplars: bool = False
     empty_when: str = ""
     level: Level | None = None
+    limit: bool = False
+
+    @model_validator(mode="after")
+    def _limit_has_a_legend(self) -> Self:
+        if self.limit and not self.legend:
+            raise ValueError("a `limit` needs a `legend` that says whose it is")
+        return self
 
 
 class Threshold(_Strict):
@@ -104,10 +114,17 @@ class Panel(_Strict):
             raise ValueError("`stack` is for timeseries")
         if self.kind != "timeseries" and len(self.queries) > 1:
             raise ValueError(f"a {self.kind} takes one query")
-        if self.kind == "stat" and _GROUPED.search(self.queries[0].promql):
-            raise ValueError("a stat shows one number: its query may not group by labels")
+        if self.kind == "stat" and (
+            _GROUPED.search(self.queries[0].promql)
+            or not _ONE_NUMBER.search(self.queries[0].promql)
+        ):
+            raise ValueError("a stat shows one number: its query aggregates, and by no label")
         if self.kind != "timeseries" and any(query.level for query in self.queries):
             raise ValueError("`level` is for queries of timeseries")
+        if self.kind == "timeseries" and self.thresholds:
+            raise ValueError("`thresholds` are for stats: a line is a query with `limit: true`")
+        if (self.kind != "timeseries" or self.stack) and any(one.limit for one in self.queries):
+            raise ValueError("`limit` is for queries of timeseries that are not stacked")
         return self
 
     @model_validator(mode="after")

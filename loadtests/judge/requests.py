@@ -23,16 +23,24 @@ SLO_P95_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a stage in which ``pods`` were ready; where there is none, ``missing`` why."""
+    """A stretch of a stage in which ``pods`` were ready; where there is none, ``missing`` why.
+
+    ``name`` is what a check calls it, so that its figure is not taken for one of the whole run.
+    """
 
     begin: float
     end: float
     pods: int
     missing: str = ""
+    name: str = ""
 
     @property
     def seconds(self) -> float:
         return self.end - self.begin
+
+    def of(self, figure: str) -> str:
+        """``figure`` with the window that it is taken over."""
+        return figure if self.missing else f"{figure} over {self.name or seconds(self.seconds)}"
 
 
 def steady(timeline: Timeline, *, stage_name: str, wanted: int, settle: float) -> Window:
@@ -57,7 +65,8 @@ def steady(timeline: Timeline, *, stage_name: str, wanted: int, settle: float) -
     if begin >= found.end:
         why = f"{count(wanted)} ready only {seconds(found.end - since)} before {stage_name} ended"
         return Window(0, 0, wanted, why)
-    return Window(begin, found.end, wanted)
+    name = f"the last {seconds(found.end - begin)} of {stage_name}"
+    return Window(begin, found.end, wanted, name=name)
 
 
 def none_failed(samples: Samples, *, scenario: str) -> Check:
@@ -79,7 +88,7 @@ def latency(
     """
     make, bound = Verdicts(scenario), f"≤ {slo * 1000:.0f} ms"
     name = f"p{quantile * 100:g} within the objective"
-    expected = f"p{quantile * 100:g} with {count(window.pods)}"
+    expected = window.of(f"p{quantile * 100:g} with {count(window.pods)}")
     if window.missing:
         return make.invalid(name, window.missing, expected=expected, bound=bound)
     inside = samples.between(window.begin, window.end)
@@ -102,7 +111,7 @@ def achieved(
 ) -> Check:
     """Right answers per second in the window, as a share of the ``asked`` requests/s."""
     make, bound = Verdicts(scenario), f"≥ {at_least:.0%}"
-    name, expected = "answered what was asked", f"{asked:.1f} requests/s"
+    name, expected = "answered what was asked", window.of(f"{asked:.1f} requests/s")
     if window.missing or not len(samples):
         why = window.missing or "no request was sent"
         return make.invalid(name, why, expected=expected, bound=bound)
@@ -135,8 +144,10 @@ def efficiency(
     each, first = (rates[1] - rates[0]) / added, rates[0] / before.pods
     return make(
         name, each >= first * at_least, expected=f"{first:.1f} {expected}",
-        observed=f"{each:.1f} requests/s ({each / first:.0%}): {rates[0]:.1f} with {before.pods}, "
-        f"{rates[1]:.1f} with {count(after.pods)}",
+        observed=f"{each:.1f} requests/s ({each / first:.0%}): "
+        + before.of(f"{rates[0]:.1f} with {before.pods}")
+        + ", "
+        + after.of(f"{rates[1]:.1f} with {count(after.pods)}"),
         bound=bound, hint="CPU limits of the pods, and cores of the machine (environment)",
     )  # fmt: skip
 

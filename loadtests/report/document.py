@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from kindling.errors import KindlingError
-from loadtests.report import happenings, series, shape
+from loadtests.report import happenings, series, shape, stats
 from loadtests.report.record import EXIT_CODES, Record, Scenario, grouped
 from loadtests.samples import Samples
 from loadtests.timeline import Timeline
 
 # Raised with every change that an older reader would misread.
-SCHEMA = 1
+SCHEMA = 2
 FILE = "report.json"
 
 Document = dict[str, Any]
@@ -27,6 +27,7 @@ def document(record: Record) -> Document:
     """The report of a run, as ``schema.json`` describes it."""
     grid = series.Grid.over(record.started, record.ended)
     timeline, samples = record.timeline, record.samples
+    whole = samples.between(record.started, record.ended)
     load = series.load(grid, timeline, samples)
     replicas = series.replicas(grid, timeline)
     events, more = happenings.events(timeline)
@@ -34,7 +35,7 @@ def document(record: Record) -> Document:
         {
             "name": one.name, "title": one.title, "description": one.description,
             "begin": one.begin, "end": one.end,
-            **_numbers(samples, grid, load, replicas, one.begin, one.end),
+            **_numbers(samples, grid, replicas, one.begin, one.end),
             "numbers": _own(one, grid, replicas, timeline),
         }
         for one in record.scenarios
@@ -49,7 +50,9 @@ def document(record: Record) -> Document:
         "slo_p95": record.slo_p95,
         "environment": grouped(record.environment),
         "generator": {"about": dict(record.generator), **_generator(load)},
-        "totals": _numbers(samples, grid, load, replicas, record.started, record.ended),
+        "totals": _numbers(samples, grid, replicas, record.started, record.ended),
+        "endpoints": stats.endpoints(whole, record.ended - record.started),
+        "errors": stats.errors(whole),
         "scenarios": scenarios,
         "checks": [
             {"scenario": c.scenario, "name": c.name, "expected": c.expected,
@@ -100,34 +103,18 @@ def read(path: Path) -> Document:
 def _numbers(
     samples: Samples,
     grid: series.Grid,
-    load: dict[str, series.Column],
     replicas: dict[str, series.Column],
     begin: float,
     end: float,
 ) -> Document:
-    chosen = samples.between(begin, end)
-    seconds, answered = series.waited(chosen), chosen.latency[chosen.outcome != "failed"]
-    names = series.PERCENTILES
-    found = list(series.percentiles(seconds, list(names.values()))) if len(chosen) else []
-    latency = dict.fromkeys(names) | {n: _rounded(v) for n, v in zip(names, found, strict=False)}
-    latency["max"] = _rounded(answered.max()) if len(answered) else None
-    asked, ready = (_within(c, grid, begin, end) for c in (load["asked"], replicas["ready"]))
+    ready = _within(replicas["ready"], grid, begin, end)
     return {
-        "requests": len(chosen),
-        "failed": int((chosen.outcome == "failed").sum()),
-        "wrong": int((chosen.outcome == "wrong").sum()),
-        "requests_per_second": round(len(chosen) / (end - begin), 3) if end > begin else None,
-        "asked_per_second": round(sum(asked) / len(asked), 3) if any(asked) else None,
-        "latency": latency,
+        **stats.requests(samples.between(begin, end), end - begin),
         "replicas": {
             "min": min(ready, default=None),
             "max": max(ready, default=None),
         },
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 5)
 
 
 def _within(column: series.Column, grid: series.Grid, begin: float, end: float) -> list[float]:
@@ -185,8 +172,6 @@ def _generator(load: dict[str, series.Column]) -> Document:
     asked, sent = sum(a for a, _ in pairs), sum(b for _, b in pairs)
     cpu = known("cpu")
     return {
-        "asked_per_second": round(asked / len(pairs), 3) if pairs else None,
-        "sent_per_second": round(sent / len(pairs), 3) if pairs else None,
         "sent_share": round(sent / asked, 4) if pairs else None,
         "cpu_mean": round(sum(cpu) / len(cpu), 4) if cpu else None,
         "cpu_max": max(cpu, default=None),

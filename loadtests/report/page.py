@@ -15,6 +15,7 @@ from loadtests.report import marks, strips, trend, verdicts, words
 from loadtests.report.document import Document
 from loadtests.report.panels import panels
 from loadtests.report.plot import Panel
+from loadtests.report.record import on_purpose
 
 _HERE = Path(__file__).parent
 _HOUR = 3600
@@ -41,8 +42,10 @@ def render(report: Document, earlier: Sequence[Document] = ()) -> str:
         ticks=strips.ticks(on),
         scenario_strip=strips.scenarios(report, on),
         stage_strip=strips.stages(report, on),
-        marks=placed,
-        mark_lanes=_lanes(placed),
+        mark_layouts=placed,
+        target=_target,
+        errors=_errors(report),
+        on_purpose=on_purpose(report),
         alert_rows=strips.alert_rows(report, on),
         lost_rows=strips.lost_rows(report, on),
         alert_picture=strips.behind(report, on, 42),
@@ -92,9 +95,30 @@ def _data(report: Document, charts: Sequence[Panel]) -> Markup:
     return Markup(text)  # noqa: S704  (no markup is left in it)
 
 
-def _lanes(placed: Sequence[marks.Mark]) -> tuple[int, int]:
-    return (max((mark.wide for mark in placed), default=-1) + 1,
-            max((mark.narrow for mark in placed), default=-1) + 1)  # fmt: skip
+def _target(report: Document, scenario: Document) -> str:
+    """What the stages of a scenario were to put on the service: requests/s, or users."""
+    begin, end = scenario["begin"], scenario["end"]
+    stages = [one for one in report["stages"] if begin <= one["begin"] < end]
+    rates = [one["rate"] for one in stages if one["rate"] is not None]
+    users = [one["users"] for one in stages if one["rate"] is None and one["users"] is not None]
+    parts = [f"{_range(rates)}/s"] if rates else []
+    parts += [f"{_range(users)} users"] if users else []
+    return ", ".join(parts) or words.DASH
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = words.amount(min(values)), words.amount(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _errors(report: Document) -> list[Document]:
+    """The errors, each with the scenario in which its kind was first seen."""
+    return [
+        {**row, "scenario": next(
+            (s["name"] for s in reversed(report["scenarios"]) if s["begin"] <= row["first"]), ""
+        )}
+        for row in report["errors"]
+    ]  # fmt: skip
 
 
 def _generator(report: Document) -> list[tuple[str, str]]:
@@ -102,9 +126,7 @@ def _generator(report: Document) -> list[tuple[str, str]]:
     found = report["generator"]
     share, behind, cpu = found["sent_share"], found["behind_max"], found["cpu_max"]
     rows = [
-        ("asked", f"{words.amount(found['asked_per_second'])} requests/s on average"),
-        ("sent", f"{words.amount(found['sent_per_second'])} requests/s on average"),
-        ("sent of asked", words.DASH if share is None else f"{share * 100:.1f} %"),
+        ("sent of what was due", words.DASH if share is None else f"{share * 100:.1f} %"),
         ("furthest behind its schedule", words.duration(behind)),
         ("CPU of its busiest process", words.DASH if cpu is None else
          f"{cpu * 100:.0f} % of a core at most, {found['cpu_mean'] * 100:.0f} % on average"),

@@ -10,6 +10,7 @@ from loadtests.report.plot import Limit, Line, Panel
 from loadtests.report.series import WINDOW_SECONDS, Column
 
 _MOST_LABELS = 4
+_COLORS = 5
 
 
 def panels(report: Document) -> list[Panel]:
@@ -37,7 +38,7 @@ def _requests(report: Document) -> Panel:
     # Users who wait for their answers are asked for no rate.
     if any(_known(load["asked"])):
         asked = [value or None for value in load["asked"]]
-        lines.insert(0, Line("asked", asked, "muted dashed", stepped=True))
+        lines.insert(0, Line("target", asked, "muted dashed", stepped=True))
     for name, look in (("failed", "bad"), ("wrong", "s4")):
         if any(_known(load[name])):
             # Where none failed there is no line: one along the bottom would look like some.
@@ -46,7 +47,7 @@ def _requests(report: Document) -> Panel:
     lines = [line for line in lines if _known(line.values)]
     bad = [name for name in ("failed", "wrong") if any(_known(load[name]))]
     note = "what the generator was to send, and what was answered"
-    if len(lines) == 1 or lines[0].name != "asked":
+    if len(lines) == 1 or lines[0].name != "target":
         note = "what was answered; users were to send one request after another, at no set rate"
     if not bad:
         note += "; none failed, none was wrong"
@@ -107,7 +108,7 @@ def _scaling(report: Document) -> Panel:
             for value, target in zip(one["value"], one["target"], strict=True)
         ]
         if _known(shares):
-            lines.append(Line(name, shares, f"s{n % 5 + 1}", stepped=True))
+            lines.append(Line(name, shares, f"s{n % _COLORS + 1}", stepped=True))
     if not lines:
         why = "The autoscaler never reported a value together with its target."
         if not found:
@@ -149,9 +150,13 @@ def _by_pod(found: dict[str, Column], alone: str) -> list[Line]:
     shown = {pod: values for pod, values in found.items() if _known(values)}
     few = len(shown) <= _MOST_LABELS
     return [
-        Line(pod.rsplit("-", 1)[-1] or alone, values, f"s{n % 5 + 1} thin", labelled=few)
+        Line(pod.rsplit("-", 1)[-1] or alone, values, _look(n), labelled=few)
         for n, (pod, values) in enumerate(shown.items())
     ]
+
+
+def _look(n: int) -> str:
+    return f"s{n % _COLORS + 1} thin" + (" dashed" if n // _COLORS % 2 else "")
 
 
 def _added(columns: Sequence[Column], length: int) -> Column:

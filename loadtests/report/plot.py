@@ -15,6 +15,8 @@ from loadtests.report.scales import Scale
 from loadtests.report.series import Column
 
 _LABEL_PIXELS = 15
+# Of a longer name there is no more than a beginning beside the chart.
+_MAX_LABEL = 12
 # More cells than pixels: lines of the usual width would run into one.
 _DENSE = 1200
 
@@ -77,6 +79,11 @@ class Panel:
             (f"{y:.1f}px", look, text)
             for y, (_, look, text) in zip(places, wanted, strict=True)
         ]  # fmt: skip
+
+    def legend(self) -> list[tuple[str, str]]:
+        """Look and name of the lines whose names have no room at their ends."""
+        cut = [line for line in self.lines if not line.labelled or len(line.name) > _MAX_LABEL]
+        return [(line.look, line.name) for line in cut]
 
     def svg(self, behind: Markup) -> Markup:
         """The picture; ``behind`` are bands and marks that all panels share."""

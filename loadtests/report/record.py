@@ -69,6 +69,11 @@ def exit_code(record: Record) -> int:
     return EXIT_CODES[record.ending]
 
 
+def on_purpose(report: Mapping[str, Any]) -> int:
+    """Requests of a report that failed because a scenario had them fail."""
+    return sum(int(one["numbers"].get(ON_PURPOSE, 0)) for one in report["scenarios"])
+
+
 def grouped(environment: Mapping[str, Any]) -> dict[str, dict[str, Scalar]]:
     """The environment in groups; what stands outside of one is in ``tested``."""
     groups: dict[str, dict[str, Scalar]] = {}

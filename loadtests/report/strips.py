@@ -9,10 +9,12 @@ from markupsafe import Markup
 from loadtests.report import scales, words
 from loadtests.report.document import Document
 
-# Widths of the axis that the page is laid out for, in pixels: on a wide page, and on a narrow
-# one or paper. What is placed by them is placed once for each.
-WIDE, NARROW = 880.0, 470.0
+# Widths of the axis that the page is laid out for, in pixels: on a wide page, on a narrow one or
+# paper, and on a telephone. What is placed by them is placed once for each; names as in page.css.
+LAYOUTS = {"wide": 880.0, "narrow": 470.0, "phone": 170.0}
 CHARACTER = 6.6
+_MAX_TICKS = 14
+_TICK_GAP = 16
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,24 @@ class Axis:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a strip; ``fits`` says on which pages its text has room.
+    """A piece of a strip; ``fits`` names the layouts in which its text has room.
 
-    ``number`` stands in for it on the others.
+    ``number`` stands in for it in the others.
     """
 
     text: str
     left: float
     width: float
-    fits: str
+    fits: str = ""
     look: str = ""
     hint: str = ""
     number: int | None = None
 
     @property
     def numbered(self) -> str:
-        """On which pages its number stands."""
-        others = {"both": "", "wide": "narrow", "narrow": "wide", "": "both"}
-        return others[self.fits] if self.number else ""
+        """The layouts in which its number stands."""
+        others = [name for name in LAYOUTS if name not in self.fits.split()]
+        return " ".join(others) if self.number else ""
 
 
 def axis(report: Document) -> Axis:
@@ -58,13 +60,18 @@ def axis(report: Document) -> Axis:
 
 
 def ticks(on: Axis) -> list[tuple[float, str, str]]:
-    """Per cent, text, and on which pages it is shown."""
+    """Per cent, text, and in which layouts it is shown."""
     seconds = float(on.step * on.length)
-    narrow = set(scales.time_ticks(seconds, 8))
-    wide = [t for t in scales.time_ticks(seconds, 14) if t not in narrow]
-    shown = [(t, "both" if not wide else "narrow") for t in narrow]
-    shown += [(t, "wide") for t in scales.time_ticks(seconds, 14)] if wide else []
-    return [(round(100 * t / seconds, 3), words.clock(t), fits) for t, fits in sorted(shown)]
+    fits: dict[int, list[str]] = {}
+    for layout, room in LAYOUTS.items():
+        needed = len(words.clock(seconds)) * CHARACTER + _TICK_GAP
+        most = max(1, min(_MAX_TICKS, int(room / needed)))
+        for tick in scales.time_ticks(seconds, most):
+            fits.setdefault(tick, []).append(layout)
+    return [
+        (round(100 * tick / seconds, 3), words.clock(tick), " ".join(layouts))
+        for tick, layouts in sorted(fits.items())
+    ]
 
 
 def scenarios(report: Document, on: Axis) -> list[Segment]:
@@ -98,9 +105,8 @@ def _segment(
 ) -> Segment:  # fmt: skip
     left, width = on.percent(begin), round(on.percent(end) - on.percent(begin), 3)
     needed = len(text) * CHARACTER + 10
-    fits = [name for name, room in (("wide", WIDE), ("narrow", NARROW)) if
-            needed <= width / 100 * room]  # fmt: skip
-    return Segment(text, left, width, "both" if len(fits) == 2 else "".join(fits), look, hint)
+    fits = " ".join(name for name, room in LAYOUTS.items() if needed <= width / 100 * room)
+    return Segment(text, left, width, fits, look, hint)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from loadtests.report import verdicts, words
 from loadtests.report.document import Document, document
-from loadtests.report.record import ON_PURPOSE, Record
+from loadtests.report.record import Record, on_purpose
 
 _COLUMNS = ("scenario", "assertion", "expected", "observed", "bound", "verdict")
 _KEYS = ("scenario", "name", "expected", "observed", "bound", "status")
+_ENDPOINTS = ("endpoint", "requests", "failed", "wrong", "requests/s", "p50", "p95", "p99", "max")
 _NARROW, _WIDE = 80, 140
 _GAP = "  "
 _SHORT = 12
@@ -29,7 +30,7 @@ def summary(
     width: int | None = None,
     color: bool | None = None,
 ) -> str:
-    """What failed with its hint, all assertions as a table, the verdict, where the report is.
+    """What failed with its hint, tables of assertions, endpoints and errors, and the verdict.
 
     Without ``width`` that of the terminal, within 80 and 140; without ``color`` only on one.
     """
@@ -44,6 +45,7 @@ def summary(
         if check["status"] in ("failed", "invalid"):
             lines += text.explained(check)
     lines += [*text.table([_row(check) for check in report["checks"]]), ""]
+    lines += [*text.endpoints(report), *text.errors(report)]
     lines += text.closing(report, folder)
     return "\n".join(line.rstrip() for line in lines)
 
@@ -52,6 +54,13 @@ def _row(check: dict[str, str]) -> list[str]:
     # Of one that was skipped, why is all there is to say.
     seen = check["observed"] or (check["hint"] if check["status"] == "skipped" else "")
     return [seen if key == "observed" else check[key] for key in _KEYS]
+
+
+def _statistics(row: Document) -> tuple[str, ...]:
+    counts = [f"{row[key]:,}" for key in ("requests", "failed", "wrong")]
+    latencies = [words.latency(row, key) for key in ("p50", "p95", "p99", "max")]
+    rate = words.amount(row["requests_per_second"])
+    return words.printable(str(row["endpoint"])), *counts, rate, *latencies
 
 
 class _Text:
@@ -78,21 +87,52 @@ class _Text:
             lines += self._row(row, widths, row[-1])
         return lines
 
+    def endpoints(self, report: Document) -> list[str]:
+        """Each endpoint over the whole run, without the last columns where they do not fit."""
+        found = report["endpoints"]
+        if not found:
+            return []
+        if len(found) > 1:
+            found = [*found, {"endpoint": "all", **report["totals"]}]
+        rows = [_ENDPOINTS, *(_statistics(row) for row in found)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        while len(widths) > 1 and sum(widths) + len(_GAP) * (len(widths) - 1) > self._width:
+            widths.pop()
+        return [
+            *(
+                _GAP.join(
+                    cell.rjust(width) if n else cell.ljust(width)
+                    for n, (cell, width) in enumerate(zip(row, widths, strict=False))
+                )
+                for row in rows
+            ),
+            "",
+        ]
+
+    def errors(self, report: Document) -> list[str]:
+        """Each kind of error, how often, and when first."""
+        lines = []
+        for row in report["errors"]:
+            first = words.clock(row["first"] - report["started"])
+            text = f"{row['count']:,} {row['outcome']} at {row['endpoint']}: {row['kind']}"
+            lines += self._wrapped(words.printable(f"{text}, first after {first}"), 0, 4)
+        return [*lines, ""] if lines else []
+
     def closing(self, report: Document, folder: Path) -> list[str]:
         totals, verdict = report["totals"], report["verdict"]
         head = f"{verdict.upper()}: {verdicts.ended(report)}"
         lines = [self._styled(line, verdict) for line in self._wrapped(head, 0, 2)]
         if totals["requests"]:
-            p95, meant = totals["latency"]["p95"], _on_purpose(report)
+            p95, meant = totals["latency"]["p95"], on_purpose(report)
             parts = [
                 words.count(totals["requests"], "request"),
                 f"{totals['failed']:,} failed" + (f" ({meant:,} on purpose)" if meant else ""),
                 f"{totals['wrong']:,} wrong",
                 # Where one in twenty failed on purpose there is none to tell.
                 *([] if p95 is None else [f"p95 {words.duration(p95)}"]),
-                f"in {words.duration(report['ended'] - report['started'])}",
             ]
-            lines += self._wrapped(", ".join(parts), 0, 2)
+            run = words.duration(report["ended"] - report["started"])
+            lines += self._wrapped(f"The whole run of {run}: {', '.join(parts)}", 0, 2)
         return [*lines, f"Report: {folder / 'index.html'}"]
 
     def _widths(self, rows: Sequence[Sequence[str]]) -> list[int] | None:
@@ -146,10 +186,6 @@ class _Text:
 
     def _styled(self, text: str, status: str) -> str:
         return f"\x1b[{_STYLES[status]}m{text}\x1b[0m" if self._color and text else text
-
-
-def _on_purpose(report: Document) -> int:
-    return sum(int(one["numbers"].get(ON_PURPOSE, 0)) for one in report["scenarios"])
 
 
 def _words(text: str) -> list[str]:

@@ -53,8 +53,8 @@ def _scale_out(scenario: Document) -> Any:
 
 
 _NUMBERS: tuple[tuple[str, Callable[[Document], Any], Callable[[float | None], str]], ...] = (
-    ("p95", _p95, words.duration),
-    ("requests/s", _rate, words.amount),
+    ("p95 of the scenario", _p95, words.duration),
+    ("requests/s of the scenario", _rate, words.amount),
     ("time to scale out", _scale_out, words.duration),
 )
 NAMES = [name for name, _, _ in _NUMBERS]

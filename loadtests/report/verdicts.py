@@ -26,7 +26,8 @@ def tested(report: Document) -> str:
         return f"{what} was to be put under load; no scenario began in {long}."
     sent = words.count(totals["requests"], "request")
     rates = [rate for rate in report["series"]["load"]["achieved"] if rate is not None]
-    peak = f", up to {words.amount(max(rates))} answers a second" if any(rates) else ""
+    over = words.duration(report["series"]["step"])
+    peak = f", up to {words.amount(max(rates))} responses/s over {over}" if any(rates) else ""
     through = words.count(len(names), "scenario")
     through += f" ({words.listed(names)})" if len(names) <= _MOST_NAMES else ""
     return f"{what} went through {through} in {long}: {sent}{peak}."

@@ -48,6 +48,12 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def latency(row: dict[str, Any], name: str) -> str:
+    """A percentile of requests; of one that failed there is no response to wait for."""
+    found = row["latency"][name]
+    return "no answer" if found is None and row["requests"] else duration(found)
+
+
 def clock(seconds: float) -> str:
     """Seconds since the start, as minutes or hours."""
     whole = max(0, round(seconds))

@@ -9,7 +9,7 @@ from loadtests.checks import Check
 from loadtests.judge import requests, scaling
 from loadtests.judge.first_pod import first_new_pod
 from loadtests.judge.requests import Window
-from loadtests.judge.seen import stage
+from loadtests.judge.seen import seconds, stage
 from loadtests.load import Stage
 from loadtests.loadtest import LoadTest
 from loadtests.mix import BUSY
@@ -110,7 +110,8 @@ def _alone(test: LoadTest) -> Window:
     step, first = stage(test.timeline, "step"), first_new_pod(test.timeline, "step")
     if step is None or first is None:
         return Window(0, 0, 1, "no pod was added")
-    return Window(step.begin + 1.0, step.begin + first, test.cluster[0].minimum)
+    name = f"the {seconds(first - 1.0)} of step before a new pod"
+    return Window(step.begin + 1.0, step.begin + first, test.cluster[0].minimum, name=name)
 
 
 def _target(about: object) -> float:

@@ -8,7 +8,7 @@ from functools import partial
 from loadtests.checks import Check
 from loadtests.judge import requests
 from loadtests.judge.requests import Window
-from loadtests.judge.seen import stage
+from loadtests.judge.seen import seconds, stage
 from loadtests.load import Mix, shape
 from loadtests.loadtest import LoadTest
 from loadtests.scenarios.scenario import Scenario
@@ -42,13 +42,14 @@ def _run(test: LoadTest, name: str) -> list[Check]:
         seen = stage(test.timeline, one.name)
         if one.rate is None or seen is None:
             continue
-        window = Window(seen.begin, seen.end, 1)
+        name_of_window = f"all {seconds(seen.end - seen.begin)} of {one.name}"
+        window = Window(seen.begin, seen.end, 1, name=name_of_window)
         own = samples.between(seen.begin, seen.end)
         latency = requests.latency(own, window, scenario=name, slo=requests.SLO_P95_SECONDS)
         achieved = requests.achieved(own, window, scenario=name, asked=one.rate)
         # How many pods there are is not this scenario's affair.
         checks += [
-            replace(latency, name=f"{one.name}: {latency.name}", expected="p95"),
+            replace(latency, name=f"{one.name}: {latency.name}", expected=window.of("p95")),
             replace(achieved, name=f"{one.name}: {achieved.name}"),
         ]
     return checks

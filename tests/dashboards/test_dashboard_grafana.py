@@ -25,7 +25,7 @@ def panel(uid: str, title: str) -> dict[str, Any]:
 def sample(**changes: Any) -> dict[str, Any]:
     panel = {
         "kind": "stat", "title": "T", "description": "D", "width": 12, "height": 4,
-        "queries": [{"promql": "x"}],
+        "queries": [{"promql": "max(x)"}],
     }  # fmt: skip
     row = {"title": "R", "panels": [panel]}
     made = {"title": "T", "uid": "t1", "description": "D", "position": 1, "rows": [row], **changes}
@@ -79,9 +79,18 @@ def test_latency_has_exemplars_and_seconds() -> None:
     assert latency["targets"][0]["exemplar"] is True
 
 
-def test_accuracy_is_red_below_its_threshold() -> None:
-    steps = panel("model-serving", "Model Accuracy")["fieldConfig"]["defaults"]["thresholds"]
-    assert steps["steps"] == [{"color": "red", "value": None}, {"color": "green", "value": 0.8}]
+def test_a_limit_is_a_dashed_line_in_its_color() -> None:
+    accuracy = panel("model-serving", "Model Accuracy")
+    (limit,) = accuracy["fieldConfig"]["overrides"]
+    assert limit["matcher"] == {"id": "byFrameRefID", "options": "C"}
+    assert {one["id"]: one["value"] for one in limit["properties"]} == {
+        "color": {"mode": "fixed", "fixedColor": "red"},
+        "custom.lineStyle": {"fill": "dash", "dash": [10, 10]},
+        "custom.fillOpacity": 0,
+    }
+    assert accuracy["targets"][2]["legendFormat"] == "LowAccuracy fires below"
+    (most,) = panel("cluster", "Connections")["fieldConfig"]["overrides"]
+    assert most["properties"][0]["value"] == {"mode": "fixed", "fixedColor": "text"}
 
 
 def test_a_table_asks_once_and_shows_its_columns_in_order() -> None:
@@ -140,6 +149,6 @@ def test_a_row_that_is_closed_holds_its_panels() -> None:
     panels = opened[1]
     row = {"title": "R", "collapsed": True, "panels": [
         {"kind": "stat", "title": "T", "description": "D", "width": 12, "height": 4,
-         "queries": [{"promql": "x"}]}]}  # fmt: skip
+         "queries": [{"promql": "max(x)"}]}]}  # fmt: skip
     (closed,) = sample(rows=[row])["panels"]
     assert closed["panels"] == [panels]

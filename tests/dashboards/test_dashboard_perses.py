@@ -140,14 +140,26 @@ def test_two_series_do_not_look_alike() -> None:
                 assert plugin["spec"]["visual"]["palette"] == {"mode": "categorical"}
 
 
-def test_a_line_for_a_threshold_has_the_color_of_what_is_worse() -> None:
-    accuracy = named("model-serving", "Model Accuracy")["plugin"]["spec"]["thresholds"]["steps"]
-    assert [(line["value"], line["name"]) for line in accuracy] == [(0.8, "critical")]
-    drift = named("model-serving", "Drift of the worst features (PSI)")["plugin"]["spec"]
-    lines = drift["thresholds"]["steps"]
-    assert [(line["value"], line["name"]) for line in lines] == [
-        (0.1, "warning"), (0.25, "critical"),
-    ]  # fmt: skip
+@pytest.mark.parametrize("dashboard", EVERY)
+def test_a_limit_is_a_dashed_line_with_a_legend(dashboard: Dashboard) -> None:
+    panels = {
+        one["spec"]["display"]["name"]: one["spec"]
+        for one in perses.convert(dashboard)["spec"]["panels"].values()
+    }
+    there = {panel.title: panel for panel in dashboard.panels}
+    for title, panel in panels.items():
+        # A line of the plugin's own has no label that anybody sees.
+        if panel["plugin"]["kind"] == "TimeSeriesChart":
+            assert "thresholds" not in panel["plugin"]["spec"]
+        settings = {
+            one["queryIndex"]: one for one in panel["plugin"]["spec"].get("querySettings", [])
+        }
+        for number, query in enumerate(there[title].queries if title in there else ()):
+            dashed = settings.get(number, {}).get("lineStyle") == "dashed"
+            assert dashed == query.limit, f"{title}: {query.promql}"
+            if query.limit:
+                assert panel["queries"][number]["spec"]["plugin"]["spec"]["seriesNameFormat"]
+                assert settings[number]["colorValue"] in ("#E69F00", "#D93B3B", "#808080")
 
 
 def test_what_happened_is_a_panel_below_the_first_row_and_absent_without_annotations() -> None:

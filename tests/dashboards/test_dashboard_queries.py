@@ -63,9 +63,56 @@ def test_what_alerts_measure_is_shown_as_they_measure_it() -> None:
     }
     assert used <= recorded
     assert {name.split(":")[1] for name in used} == {
-        "llm_request_errors", "llm_requests_slow", "node_filesystem_free",
-        "kubelet_volume_stats_free",
+        "inference_queue_seconds", "kubelet_volume_stats_free", "llm_request_errors",
+        "llm_requests_slow", "model_accuracy_feedback", "model_drift_samples",
+        "model_feedback_labels", "node_filesystem_free", "serving_cpu_utilization",
     }  # fmt: skip
+
+
+def test_a_ratio_on_two_pages_is_recorded() -> None:
+    pages: dict[str, set[str]] = {}
+    for dashboard in load_all():
+        for panel in dashboard.panels:
+            for query in panel.queries:
+                bare = re.sub(r"\s+|\{[^}]*\}", "", query.promql)
+                if re.search(r"/(?!\s*\d)", bare):
+                    pages.setdefault(bare, set()).add(dashboard.uid)
+    assert [bare for bare, uids in pages.items() if len(uids) > 1] == []
+
+
+def test_a_limit_is_only_beside_series_that_are_held_against_it() -> None:
+    (serving,) = (one for one in load_all() if one.uid == "model-serving")
+    panels = {panel.title: panel.queries for panel in serving.panels}
+    *judged, limit = panels["Model Accuracy"]
+    assert limit.limit
+    (alert,) = (
+        rule for rule in rules(paths.REPOSITORY / "charts/prometheus/rules")
+        if rule.get("alert") == "LowAccuracy"
+    )  # fmt: skip
+    assert alert["expr"].endswith(f"< {limit.promql.removeprefix('vector(')[:-1]}")
+    # The alert judges classifiers alone, and so do the records that it reads.
+    for query in judged:
+        assert 'kind="classifier"' in query.promql or ":model_accuracy_feedback:" in query.promql
+    (text,) = panels["Accuracy of text models"]
+    assert 'kind!="classifier"' in text.promql
+
+
+def test_every_limit_of_an_alert_is_that_of_its_rule() -> None:
+    found = {
+        rule["alert"]: rule["expr"]
+        for rule in rules(paths.REPOSITORY / "charts/prometheus/rules")
+        if "alert" in rule
+    }
+    named = 0
+    for dashboard in load_all():
+        for panel in dashboard.panels:
+            for query in panel.queries:
+                if match := re.fullmatch(r"(\w+) fires (above|below)", query.legend):
+                    sign = {"above": ">", "below": "<"}[match[2]]
+                    bound = query.promql.removeprefix("vector(").removesuffix(")")
+                    assert re.search(rf" {sign} {re.escape(bound)}(\s|$)", found[match[1]])
+                    named += 1
+    assert named == 3
 
 
 VALUE = {"full": "1", "nan": "NaN", "full then": "1"}

@@ -70,15 +70,35 @@ def test_a_dashboard_is_read_with_its_defaults(tmp_path: Path) -> None:
             "a stat shows one number",
         ),
         (
-            with_panel(kind="stat", queries=[{"promql": 'x{a="$model"}', "level": "ok"}]),
+            with_panel(kind="stat", queries=[{"promql": 'a:b:ratio{a="$model"} >= 0'}]),
+            "a stat shows one number",
+        ),
+        (
+            with_panel(kind="stat", queries=[{"promql": 'max(x{a="$model"})', "level": "ok"}]),
             "`level` is for queries of timeseries",
         ),
         (with_panel(kind="table"), "`columns` are for tables, which need them"),
         (with_panel(value="Up"), "`value` is the heading of a table's values"),
         (with_panel(kind="stat", stack=True), "`stack` is for timeseries"),
-        (with_panel(thresholds=[{"level": "ok", "at": 1}]), "the first threshold has no `at`"),
+        (
+            with_panel(kind="stat", thresholds=[{"level": "ok", "at": 1}]),
+            "the first threshold has no `at`",
+        ),
+        (
+            with_panel(thresholds=[{"level": "ok"}, {"level": "warning", "at": 1}]),
+            "`thresholds` are for stats: a line is a query with `limit: true`",
+        ),
+        (
+            with_panel(queries=[{"promql": 'x{a="$model"}', "limit": True}]),
+            "a `limit` needs a `legend`",
+        ),
+        (
+            with_panel(stack=True, queries=[{"promql": "x", "limit": True, "legend": "y"}]),
+            "`limit` is for queries of timeseries that are not stacked",
+        ),
         (
             with_panel(
+                kind="stat",
                 thresholds=[
                     {"level": "ok"}, {"level": "warning", "at": 2}, {"level": "critical", "at": 1}
                 ]

@@ -126,11 +126,10 @@ def failed() -> Record:
     record.timeline.add("observer", "Prometheus", at=at + 128, state="again")
     chosen = (record.samples.intended > record.scenarios[2].begin + 24) & (
         record.samples.intended < record.scenarios[2].begin + 29)  # fmt: skip
-    outcome = record.samples.outcome.copy()
-    outcome[chosen] = "failed"
-    return dataclasses.replace(
-        record, checks=checks, samples=dataclasses.replace(record.samples, outcome=outcome)
-    )
+    outcome, reason = record.samples.outcome.copy(), record.samples.reason.copy()
+    outcome[chosen], reason[chosen] = "failed", "reset"
+    samples = dataclasses.replace(record.samples, outcome=outcome, reason=reason)
+    return dataclasses.replace(record, checks=checks, samples=samples)
 
 
 def invalid() -> Record:
@@ -224,9 +223,9 @@ def _requests(
                 intended = second + n / rate
                 bad = broken <= second < broken + 90 and n % 3 == 0
                 failures += bad
-                rows.append([intended, intended + 0.0004, intended + seconds, "/predict",
-                             503 if bad else 200, "failed" if bad else "ok",
-                             "status 503" if bad else ""])  # fmt: skip
+                rows.append([intended, intended + 0.0004, intended + seconds,
+                             "chat" if n % 5 == 4 else "predict", 503 if bad else 200,
+                             *(("failed", "503 model_error") if bad else ("ok", ""))])  # fmt: skip
             for process, share in (("generator-1", 0.5), ("generator-2", 0.5)):
                 timeline.add(
                     "load", process, at=second + 1, asked=rate * share,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from made_timelines import Story, T, samples, scaled, together
 
 from loadtests.checks import Check
@@ -73,6 +75,14 @@ def test_the_p95_is_of_the_window_alone() -> None:
     assert p95(together(before, steadily(0.1))).status == "passed"
 
 
+def test_a_figure_names_its_window() -> None:
+    window = replace(WINDOW, name="the last 20.0 s of step")
+    assert p95(steadily(0.1), window).expected == "p95 with 3 pods over the last 20.0 s of step"
+    check = requests.achieved(steadily(0.0), window, scenario="ramp", asked=10)
+    assert check.expected == "10.0 requests/s over the last 20.0 s of step"
+    assert p95(steadily(0.1), MISSING).expected == "p95 with 3 pods"
+
+
 def test_a_p95_without_its_data_is_invalid() -> None:
     assert p95(NONE).status == "invalid"
     assert p95(steadily(0.1, per_second=4)).status == "invalid"
@@ -85,6 +95,7 @@ def test_steady_begins_when_the_pods_have_been_ready_for_a_while() -> None:
         return requests.steady(story.timeline, stage_name="step", wanted=wanted, settle=settle)
 
     found = window(scaled(ready=40))
+    assert found.name == "the last 155.0 s of step"
     assert (found.begin - T, found.end - T, found.missing) == (45.0, 200.0, "")
     assert window(scaled(ready=40), wanted=1).begin == T + 10
     lost = scaled(ready=40).pod(60, "b", ready=False).pod(70, "b")
@@ -124,7 +135,9 @@ def test_added_pods_add_requests() -> None:
 
     passed = check(20)
     assert passed.status == "passed"
-    assert passed.observed == "5.0 requests/s (50%): 10.0 with 1, 20.0 with 3 pods"
+    assert passed.observed == (
+        "5.0 requests/s (50%): 10.0 with 1 over 20.0 s, 20.0 with 3 pods over 20.0 s"
+    )
     assert passed.expected == "10.0 requests/s for each added pod"
     assert check(19).status == "failed"
     assert check(20, before=MISSING).status == "invalid"

@@ -75,8 +75,8 @@ def test_scenarios_of_one_report_only(tmp_path: Path) -> None:
         ("{", "is not a report: "),
         ("[]", "is not a report of a load test"),
         ('{"a": 1}', "is not a report of a load test"),
-        ('{"schema": 99, "verdict": "passed"}', "has schema 99, this version reads 1"),
-        ('{"schema": 1}', "is not a report of a load test: verdict is missing"),
+        ('{"schema": 99, "verdict": "passed"}', "has schema 99, this version reads 2"),
+        ('{"schema": 2}', "is not a report of a load test: verdict is missing"),
         (b"\xff\xfe", "is not a report"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import report_records as records
 
-from loadtests.report import Scenario, series, shape, words
+from loadtests.report import Scenario, series, shape, stats, words
 from loadtests.report.document import document
 from loadtests.report.scales import linear, logarithmic, of_latency, time_ticks
 from loadtests.samples import Samples
@@ -38,6 +38,44 @@ def test_percentiles_are_of_requests_that_were() -> None:
     for name, share in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("max", 1)):
         expected = np.quantile(seconds, share, method="higher")
         assert one["latency"][name] == pytest.approx(expected, abs=1e-5)
+
+
+def test_endpoints_add_up_to_the_whole_run() -> None:
+    record = records.failed()
+    report = document(record)
+    rows, totals = report["endpoints"], report["totals"]
+    assert [row["endpoint"] for row in rows] == ["chat", "predict"]
+    for key in ("requests", "failed", "wrong"):
+        assert sum(row[key] for row in rows) == totals[key] or key == "wrong"
+    rates = sum(row["requests_per_second"] for row in rows)
+    assert rates == pytest.approx(totals["requests_per_second"], abs=0.002)
+    predict = record.samples.where(record.samples.name == "predict")
+    seconds = np.where(predict.outcome == "failed", np.inf, predict.latency)
+    for name, share in (("p50", 0.5), ("p95", 0.95)):
+        expected = np.quantile(seconds, share, method="higher")
+        assert rows[1]["latency"][name] == pytest.approx(expected, abs=1e-5)
+    assert rows[1]["latency"]["max"] == pytest.approx(
+        predict.latency[predict.outcome != "failed"].max(), abs=1e-5
+    )
+
+
+def test_errors_are_counted_by_kind_with_their_first_and_last_time() -> None:
+    rows = [sample(101, 0.5, "failed"), sample(102, 0.5), sample(103, 0.5, "wrong")]
+    rows += [sample(104, 9, "failed"), sample(105, 0.5, "failed")]
+    for row, (status, reason) in zip(
+        rows, [(503, "503 busy"), (200, ""), (200, "class"), (503, "503 busy"), (0, "")],
+        strict=True,
+    ):  # fmt: skip
+        row[4], row[6] = status, reason
+    found = stats.errors(Samples.of(rows))
+    assert [(e["kind"], e["outcome"], e["count"], e["first"], e["last"]) for e in found] == [
+        ("503 busy", "failed", 2, 101.5, 113),
+        ("class", "wrong", 1, 103.5, 103.5),
+        ("no response", "failed", 1, 105.5, 105.5),
+    ]
+    report = document(records.failed())
+    assert sum(row["count"] for row in report["errors"]) == report["totals"]["failed"]
+    assert [row["kind"] for row in report["errors"]][::3] == ["503 model_error", "reset"]
 
 
 def test_a_request_that_failed_was_never_answered() -> None:
@@ -200,5 +238,4 @@ def test_what_the_generator_sent_is_held_against_what_it_was_asked() -> None:
     half = record.samples.where(np.arange(len(record.samples)) % 2 == 0)
     fell_short = document(dataclasses.replace(record, samples=half))["generator"]
     assert fell_short["sent_share"] == pytest.approx(0.5, abs=0.02)
-    assert fell_short["asked_per_second"] == kept_up["asked_per_second"]
     assert document(records.empty())["generator"]["sent_share"] is None

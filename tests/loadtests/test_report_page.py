@@ -17,7 +17,7 @@ from loadtests.report.document import document
 from loadtests.report.marks import marks
 from loadtests.report.panels import panels
 from loadtests.report.plot import spread
-from loadtests.report.strips import WIDE, axis
+from loadtests.report.strips import CHARACTER, LAYOUTS, axis, scenarios, stages, ticks
 from loadtests.timeline import Timeline
 
 ALL = [records.passed, records.failed, records.invalid, records.interrupted, records.empty]
@@ -156,7 +156,7 @@ def test_lines_are_drawn_where_the_data_are() -> None:
     report, parsed = drawn(records.failed())
     expected = {
         "answered": report["series"]["load"]["achieved"],
-        "asked": report["series"]["load"]["asked"],
+        "target": report["series"]["load"]["asked"],
         "p50": report["series"]["latency"]["p50"],
         "p95": report["series"]["latency"]["p95"],
         "p99": report["series"]["latency"]["p99"],
@@ -205,16 +205,123 @@ def test_labels_of_marks_do_not_lie_on_each_other() -> None:
     for n in range(60):
         timeline.add("action", f"action number {n}", at=record.started + 7 * n + n % 3, text="it")
     report = document(dataclasses.replace(record, timeline=timeline))
-    placed = marks(report, axis(report))
-    boxes = []
-    for mark in placed:
-        at, width = mark.left / 100 * WIDE, 22 + (6.6 * len(mark.text) + 6) * mark.labelled
-        left = at + 11 - width if mark.flipped and mark.labelled else at - 11
-        boxes.append((mark.wide, left, left + width))
-    assert len(boxes) == 64
-    for n, (lane, left, right) in enumerate(boxes):
-        for other, left_too, right_too in boxes[:n]:
-            assert lane != other or right <= left_too or left >= right_too
+    for lanes in marks(report, axis(report)):
+        room, boxes = LAYOUTS[lanes.layout], []
+        for mark in lanes.marks:
+            at = mark.left / 100 * room
+            left = at + 11 - mark.width if mark.flipped else at - 11
+            boxes.append((mark.lane, left, left + mark.width))
+        assert len(boxes) == 64
+        for n, (lane, left, right) in enumerate(boxes):
+            assert right <= room + 11
+            assert lane < lanes.count
+            for other, left_too, right_too in boxes[:n]:
+                assert lane != other or right <= left_too or left >= right_too
+
+
+@pytest.mark.parametrize("made", ALL[:4])
+def test_each_layout_has_the_label_of_each_mark(made: Any) -> None:
+    report = document(made())
+    labels = [event["label"] for event in report["events"] if event["marked"]]
+    text = page.render(report)
+    panel = text[text.index('id="panel-marks"') : text.index('<section id="scenarios">')]
+    blocks = re.split(r'(?=<(?:div class="row|p class="labels) fit )', panel)
+    for layout in LAYOUTS:
+        shown = "".join(block for block in blocks if f' fit {layout}">' in block[:40])
+        found = re.findall(r"<span>(?:<b[^>]*>\d+</b> )?([^<]+)</span>", shown)
+        assert sorted(found) == sorted(labels), layout
+    # Paper is as wide as the narrow layout.
+    assert re.search(r"@media [^{]*\bprint \{ \.fit:not\(\.narrow\)", text)
+
+
+@pytest.mark.parametrize("made", ALL)
+@pytest.mark.parametrize(("layout", "room"), LAYOUTS.items())
+def test_nothing_on_the_axis_is_cut_or_lies_on_its_neighbour(
+    made: Any, layout: str, room: float
+) -> None:
+    report = document(made())
+    on = axis(report)
+    for one in [*scenarios(report, on), *stages(report, on)]:
+        text = one.text if layout in one.fits.split() else str(one.number or "")
+        if layout in one.fits.split() or text:
+            assert (layout in one.fits.split()) != (layout in one.numbered.split())
+        if layout in one.fits.split():
+            assert len(text) * CHARACTER <= one.width / 100 * room
+    shown = [(left, text) for left, text, fits in ticks(on) if layout in fits.split()]
+    assert shown
+    for (left, text), (right, _) in itertools.pairwise(shown):
+        assert (right - left) / 100 * room >= len(text) * CHARACTER + 6
+
+
+def test_a_name_too_long_for_the_end_of_its_line_is_in_the_legend() -> None:
+    record = records.passed()
+    timeline = Timeline(record.timeline)
+    name = "http_requests_in_flight"
+    for second in range(20):
+        timeline.add("hpa", "serving", at=record.started + second,
+                     metrics=[{"name": name, "value": 1, "target": 4}])  # fmt: skip
+        for pod in range(6):
+            timeline.add("metrics", "cpu", at=record.started + second,
+                         values={f"serving-{n}": 0.5 for n in range(pod + 1)})  # fmt: skip
+    report, parsed = drawn(dataclasses.replace(record, timeline=timeline))
+    legends = {panel.key: [name for _, name in panel.legend()] for panel in panels(report)}
+    assert legends["scaling"] == [name]
+    assert {str(n) for n in range(6)} <= set(legends["cpu"])
+    assert legends["latency"] == []
+    assert name in parsed.text
+    lines = next(panel.lines for panel in panels(report) if panel.key == "cpu")
+    assert len({line.look for line in lines}) == len(lines)
+
+
+def rows_of(text: str, section: str) -> list[list[str]]:
+    part = text[text.index(f'<section id="{section}">') :]
+    body = part[part.index("<tbody>") : part.index("</tbody>")]
+    return [
+        [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+        for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
+    ]
+
+
+def test_there_is_a_table_by_endpoint_and_one_of_errors() -> None:
+    report = document(records.failed())
+    text = page.render(report)
+    rows = rows_of(text, "endpoints")
+    assert [row[0] for row in rows] == ["chat", "predict", "all"]
+    for row, one in zip(rows, [*report["endpoints"], report["totals"]], strict=True):
+        assert row[1:3] == [f"{one['requests']:,}", f"{one['failed']:,}"]
+        assert row[4] == words.amount(one["requests_per_second"])
+        assert row[5:] == [words.latency(one, name) for name in ("p50", "p90", "p95", "p99", "max")]
+    errors = rows_of(text, "errors")
+    assert [(row[0], row[1], row[3]) for row in errors] == [
+        (one["kind"], one["endpoint"], f"{one['count']:,}") for one in report["errors"]
+    ]
+    assert {(row[0], row[6]) for row in errors} == {
+        ("503 model_error", "alerts"), ("reset", "rollout"),
+    }  # fmt: skip
+    assert all(re.fullmatch(r"\d+:\d\d", row[4]) for row in errors)
+
+
+def test_figures_name_the_time_that_they_are_taken_over() -> None:
+    _, parsed = drawn(records.passed())
+    said = re.sub(r"\s+", " ", parsed.text)
+    sections = {name: said.split(name, 1)[1] for name in ("Scenarios", "Endpoints", "Errors")}
+    assert "over the whole scenario, the last over the whole run" in sections["Scenarios"]
+    assert "Over the whole run of 11 min 05 s" in sections["Endpoints"]
+    assert "Over the whole run" in sections["Errors"]
+    assert "percentiles of the last 5 s" in said
+    assert "responses/s over 1 s" in said
+    assert {name for name, _, _ in trend._NUMBERS[:2]} == {
+        "p95 of the scenario", "requests/s of the scenario",
+    }  # fmt: skip
+
+
+def test_the_rate_that_was_to_be_sent_is_that_of_the_stages_everywhere() -> None:
+    report = document(records.passed())
+    cells = [row[1] for row in rows_of(page.render(report), "scenarios")]
+    assert cells == ["8 to 12/s", "4 to 70/s", "15/s", "12/s", ""]
+    text = json.dumps(report)
+    assert "asked_per_second" not in text
+    assert "sent_per_second" not in text
 
 
 def test_labels_at_the_end_of_lines_are_spread_within_the_panel() -> None:

@@ -102,6 +102,19 @@ def test_what_failed_comes_first_with_its_hint_and_the_report_last() -> None:
     assert last == "Report: report/index.html"
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_endpoints_and_errors_are_listed(width: int) -> None:
+    lines = summary(records.failed(), width=width, color=False).splitlines()
+    head = next(n for n, line in enumerate(lines) if line.startswith("endpoint "))
+    assert [line.split()[0] for line in lines[head + 1 : head + 4]] == ["chat", "predict", "all"]
+    assert lines[head].split()[:7] == [
+        "endpoint", "requests", "failed", "wrong", "requests/s", "p50", "p95",
+    ]  # fmt: skip
+    assert [line for line in lines if "failed at predict: reset, first after 6:52" in line]
+    whole = next(line for line in lines if line.startswith("The whole run of 11 min 05 s: "))
+    assert "15,490 requests, 434 failed" in whole
+
+
 def test_the_reason_of_what_was_skipped_is_in_the_table() -> None:
     assert "this cluster has no pool with GPUs" in summary(records.passed(), width=140)
 

@@ -102,13 +102,14 @@ def _around(text: str, place: int) -> str:
 
 def mutants(rules: list[Rule]) -> Iterator[Mutant]:
     """Every alteration of every rule, with the few rules that its tests need."""
-    needed = {test: _needed(rules, index) for index, test in tests_of(rules).items()}
+    named = tests_of(rules)
+    needed = {test: _needed(rules, index) for index, test in named.items()}
     for index, rule in enumerate(rules):
         tests = tuple(test for test in needed if index in needed[test])
         for change, altered in _altered(rule):
             wanted = sorted(set().union(*(needed[test] for test in tests)))
             yield Mutant(
-                tests_of(rules).get(index) or rule["record"],
+                named.get(index) or rule["record"],
                 change,
                 [altered if number == index else rules[number] for number in wanted],
                 tests,
@@ -116,16 +117,20 @@ def mutants(rules: list[Rule]) -> Iterator[Mutant]:
 
 
 def tests_of(rules: list[Rule]) -> dict[int, str]:
-    """The name of each alert's test, by the alert's place in ``rules``.
+    """The name of the test of each alert, and of each record that no alert needs, by its place.
 
-    That is the alert's own or, where several have it, with the value of their own label appended.
+    That is the alert's own or, where several have it, with the value of their own label appended;
+    a record's is that of its metric.
     """
     names = [rule.get("alert") for rule in rules]
-    return {
+    alerts = {
         index: name if names.count(name) == 1 else f"{name}.{_own_label(rules[index])}"
         for index, name in enumerate(names)
         if name
     }
+    needed = set().union(*(_needed(rules, index) for index in alerts))
+    alone = set(range(len(rules))) - needed
+    return alerts | {index: rules[index]["record"].split(":")[1] for index in sorted(alone)}
 
 
 def _own_label(rule: Rule) -> str:

@@ -28,7 +28,7 @@ export function App({ onOtherMode }) {
   return (
     <Box sx={{ minHeight: '100vh', bgcolor: 'background.default', color: 'text.primary' }}>
       <AppBar position="sticky" color="inherit" elevation={1}>
-        <Toolbar variant="dense" component="nav" aria-label="dashboards" sx={{ gap: 1 }}>
+        <Toolbar variant="dense" component="nav" aria-label="dashboards" sx={{ gap: 1, overflowX: 'auto', px: { xs: 1 } }}>
           {index.data.map((one) => (
             <Button
               key={one.uid}
@@ -37,15 +37,21 @@ export function App({ onOtherMode }) {
               title={one.description}
               variant={one.uid === uid ? 'contained' : 'text'}
               aria-current={one.uid === uid ? 'page' : undefined}
+              sx={{ flexShrink: 0, px: { xs: 1, sm: 2 } }}
             >
               {one.title}
             </Button>
           ))}
-          <Typography variant="body2" color="text.secondary" sx={{ ml: 'auto' }}>
+          <Typography
+            variant="body2"
+            color="text.secondary"
+            noWrap
+            sx={{ ml: 'auto', display: { xs: 'none', md: 'block' } }}
+          >
             read-only viewer; Grafana is used where its image can be had
           </Typography>
           <Tooltip title="Light or dark">
-            <IconButton aria-label="light or dark" onClick={onOtherMode}>
+            <IconButton aria-label="light or dark" onClick={onOtherMode} sx={{ ml: { xs: 'auto', md: 0 } }}>
               <Weather />
             </IconButton>
           </Tooltip>

@@ -35,16 +35,26 @@ export function View({ resource, datasourceApi }) {
   );
 }
 
+// Perses lays its controls out in one line, which is wider than a telephone.
+const narrow = {
+  minWidth: 0,
+  '& .MuiStack-root': { flexWrap: 'wrap', rowGap: 1 },
+  '& .MuiInputBase-root, & .MuiSelect-select': { maxWidth: '100%' },
+  '& .MuiBox-root': { maxWidth: '100%' },
+};
+
 function Page({ spec }) {
   const chartsTheme = useChartsTheme();
   return (
-    <Box component="main" sx={{ px: 2, pb: 2 }}>
-      <Stack direction="row" alignItems="center" gap={2} sx={{ py: 1 }}>
+    <Box component="main" sx={{ px: { xs: 1, sm: 2 }, pb: 2 }}>
+      <Stack direction={{ xs: 'column', md: 'row' }} sx={{ py: 1, gap: { xs: 1, md: 2 }, alignItems: { md: 'center' } }}>
         <Typography variant="h1">{spec.display.name}</Typography>
         <Typography variant="body1" color="text.secondary" sx={{ flexGrow: 1 }}>
           {spec.display.description}
         </Typography>
-        <TimeRangeControls />
+        <Box sx={narrow}>
+          <TimeRangeControls />
+        </Box>
       </Stack>
       {spec.variables.length > 0 && <DashboardStickyToolbar initialVariableIsSticky={false} />}
       <Box sx={{ pt: 1 }}>

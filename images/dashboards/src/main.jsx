@@ -8,6 +8,7 @@ import { BrowserRouter, Route, Routes } from 'react-router-dom';
 import { QueryParamProvider } from 'use-query-params';
 import { ReactRouter6Adapter } from 'use-query-params/adapters/react-router-6';
 import { App } from './App.jsx';
+import { FONT, ROW } from './legend.js';
 import { pluginLoader } from './plugins.js';
 
 const queryClient = new QueryClient({
@@ -16,10 +17,20 @@ const queryClient = new QueryClient({
 });
 const defaultPluginKinds = { Panel: 'TimeSeriesChart', TimeSeriesQuery: 'PrometheusTimeSeriesQuery' };
 
-// A legend below a panel has 40 pixels: two lines of this height, where the default cuts the second in half.
-const legends = {
+// As legend.js counts on.
+const styles = {
   '[role=listitem] .MuiListItemText-root': { margin: 0 },
-  '[role=listitem] .MuiListItemText-primary': { fontSize: 12, lineHeight: '18px' },
+  '[role=listitem] .MuiListItemText-primary': { fontSize: FONT, lineHeight: `${ROW}px`, whiteSpace: 'nowrap' },
+  'ul:has(> [role=listitem])': { scrollbarWidth: 'thin' },
+  // Where many columns share a telephone, the table scrolls by itself.
+  '@media (max-width: 600px)': { '.MuiTable-root th.MuiTableCell-root': { width: '190px !important' } },
+};
+
+// By default twice as many labels as there is room for, and half of the outer ones beyond the chart.
+const charts = {
+  echartsTheme: {
+    timeAxis: { splitNumber: 4, axisLabel: { minMargin: 8, margin: 10, alignMinLabel: 'left', alignMaxLabel: 'right' } },
+  },
 };
 
 function firstMode() {
@@ -32,12 +43,12 @@ function Root() {
   const [mode, setMode] = useState(firstMode);
   useEffect(() => localStorage.setItem('mode', mode), [mode]);
   const theme = useMemo(() => getTheme(mode), [mode]);
-  const chartsTheme = useMemo(() => generateChartsTheme(theme, {}), [theme]);
+  const chartsTheme = useMemo(() => generateChartsTheme(theme, charts), [theme]);
   const other = () => setMode(mode === 'dark' ? 'light' : 'dark');
   return (
     <ThemeProvider theme={theme}>
       <CssBaseline />
-      <GlobalStyles styles={legends} />
+      <GlobalStyles styles={styles} />
       <ChartsProvider chartsTheme={chartsTheme}>
         <SnackbarProvider anchorOrigin={{ vertical: 'bottom', horizontal: 'left' }}>
           <PluginRegistry pluginLoader={pluginLoader} defaultPluginKinds={defaultPluginKinds}>
