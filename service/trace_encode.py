@@ -85,7 +85,9 @@ def _add(trace: Trace, spans: Any) -> None:
     template = _request(
         request.path[:200], _names(request.served), is_remote=trace.parent is not None
     )
-    span = add(template, own, parent, trace.started, trace.started + request.seconds)
+    # The time that a request took is counted from when its body had arrived.
+    ended = (request.body_arrived or trace.started) + request.seconds
+    span = add(template, own, parent, trace.started, ended)
     span.attributes[0].value.string_value = request.request_id
     span.attributes[1].value.int_value = request.status
     span.attributes[2].value.int_value = len(trace.runs) + trace.uncounted

@@ -91,6 +91,20 @@ def test_of_many_runs_the_first_are_told_and_all_are_counted(served: Served) -> 
     assert attributes(spans[0])["kindling.runs"] == 1000
 
 
+def test_a_span_lasts_from_the_head_of_its_request_to_the_end_of_the_response(
+    served: Served,
+) -> None:
+    trace = begin(served)
+    request = answered(200, served)
+    trace.started, request.body_arrived, request.seconds = 10.0, 14.0, 1.0
+    trace.end(request)
+    (span,) = encoded(trace)
+    assert span.end_time_unix_nano - span.start_time_unix_nano == 5_000_000_000
+    request.body_arrived = 0.0
+    (span,) = encoded(trace)
+    assert span.end_time_unix_nano - span.start_time_unix_nano == 1_000_000_000
+
+
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (422, False), (500, True)])
 def test_what_failed_is_told_as_an_error(served: Served, status: int, failed: bool) -> None:
     trace = begin(served, runs=1, failed=failed)
