@@ -74,6 +74,8 @@ def test_a_trace_shows_the_request_in_it_the_batch_and_in_it_the_model(
         "kindling.version": "3",
         "kindling.runs": 1,
         "http.response.status_code": 200,
+        "input.value": "3 rows of 64 values",
+        "output.value": "HTTP 200: 3 predictions",
     }
     assert attributes(batch)["kindling.rows"] == 3
     assert attributes(model) == {"kindling.model": "digits", "kindling.version": "3"}
