@@ -79,4 +79,5 @@ def describe(uri: str, figures: Figures, work: Path) -> Record:
         "kindling.model": figures.model,
         "kindling.precision": figures.precision,
     }
-    return Record({}, metrics, [], tags, tables)
+    made = f"Converted from {uri[:500]}, a model of {figures.library}."
+    return Record({}, metrics, [], tags, tables, made)

@@ -28,6 +28,7 @@ from kindling.bench_observability import Service, keep_model, serving
 from kindling.errors import KindlingError
 from kindling.supply import golang
 from kindling.supply.store import Store, build_all
+from loadtests import clock
 from loadtests.load import Generator, Mix, Stage, sustained
 from loadtests.timeline import Timeline
 
@@ -140,7 +141,7 @@ def _theirs(service: Service, load: Load, folder: Path, vegeta: Path) -> Measure
         ],
         stdout=subprocess.DEVNULL,
     ) as attack:  # fmt: skip
-        stalled = _stall(service, load, time.time())
+        stalled = _stall(service, load, clock.now())
         attack.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -156,7 +157,7 @@ def _theirs(service: Service, load: Load, folder: Path, vegeta: Path) -> Measure
 
 def _stall(service: Service, load: Load, begin: float) -> float:
     """Stop the service a third of the way; how many seconds it was for."""
-    time.sleep(max(0.0, begin + load.seconds / 3 - time.time()))
+    time.sleep(max(0.0, begin + load.seconds / 3 - clock.now()))
     os.kill(service.pid, signal.SIGSTOP)
     stopped = time.monotonic()
     try:

@@ -183,10 +183,11 @@ def _set_period(environment: Environment, period: str, seconds: float = 120) -> 
             "exec", name, "sed", "-i", f"s/{_FLAG}[0-9a-z]*/{_FLAG}{period}/", _MANIFEST,
             what=f"setting the autoscaler's period on {name}",
         )  # fmt: skip
+    # As Kubernetes tells when a leader took over.
     began = time.time()
-    deadline = began + seconds
+    deadline = time.monotonic() + seconds
     while not _leads(environment, period, began):
-        if time.time() > deadline:
+        if time.monotonic() > deadline:
             raise KindlingError(
                 f"no controller manager led within {seconds:g} s after its change",
                 next_step="nox -s cluster-down, then nox -s cluster-up",

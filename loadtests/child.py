@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kindling import paths
 from kindling.errors import KindlingError
+from loadtests import clock
 from loadtests.timeline import Timeline
 
 # The command of a process of the load on this machine.
@@ -37,6 +37,9 @@ class Child:
         self.log = folder / f"load-{number}.log"
         self.requests = folder / f"requests-{number}.tsv"
         self._name, self._timeline, self._order = f"load-{number}", timeline, order
+        if command == HERE:
+            # The wall clock may have been set since ours began.
+            self._order = {**order, "clock": clock.offset()}
         # Seconds by which its clock is ahead of ours, less what the way took.
         self.ahead = 0.0
         with self.log.open("wb") as log:
@@ -94,5 +97,5 @@ class Child:
                     fields = {key: said[key] for key in ("phase", "rate", "users") if key in said}
                     self._timeline.add("stage", said["stage"], at=said["at"], **fields)
                 else:
-                    self.ahead = said["at"] - time.time()
+                    self.ahead = said["at"] - clock.now()
                     self.ready.set()

@@ -17,8 +17,8 @@ from typing import NoReturn, Self
 
 from kindling import paths
 from kindling.errors import KindlingError
+from loadtests import clock, learning
 from loadtests import data as held_out
-from loadtests import learning
 from loadtests import mix as mixes
 from loadtests import stages as arithmetic
 from loadtests.child import HERE, Child
@@ -168,7 +168,7 @@ class Generator:
                     f"a process of the load has a clock that is {child.ahead:+.1f} s off ours",
                     next_step="have the nodes and this machine keep their time by NTP",
                 )
-        self.begin = time.time() + _NOTICE_SECONDS
+        self.begin = clock.now() + _NOTICE_SECONDS
         for child in self._children:
             child.tell(f"begin {self.begin!r}")
 

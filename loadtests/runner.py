@@ -26,6 +26,7 @@ from gevent.event import AsyncResult, Event
 from gevent.fileobject import FileObject
 from locust.env import Environment
 
+from loadtests import clock
 from loadtests import stages as arithmetic
 from loadtests.answers import Judge
 from loadtests.data import Data
@@ -70,16 +71,16 @@ class _Process:
         # What is there now stays: nothing is gained by looking through it again and again.
         gc.collect()
         gc.freeze()
-        _say(ready=True, at=time.time())
+        _say(ready=True, at=clock.now())
         begin = self._begin.get()
         total = sum(stage.seconds for stage in self._stages)
         # If all else hangs, the kernel ends it.
-        signal.alarm(int(max(0.0, begin - time.time()) + total + GRACE_SECONDS) + 10)
+        signal.alarm(int(max(0.0, begin - clock.now()) + total + GRACE_SECONDS) + 10)
         self._turns.begin(begin)
         reports = gevent.spawn(self._report, begin)
         stages = gevent.spawn(self._tell_stages, begin)
         over = gevent.spawn(self._until_over, begin + total)
-        gevent.wait([over, self._stop], max(0.0, begin - time.time()) + total + GRACE_SECONDS, 1)
+        gevent.wait([over, self._stop], max(0.0, begin - clock.now()) + total + GRACE_SECONDS, 1)
         self._turns.stopped = self._stop.is_set()
         self._runner.quit()
         if not self._turns.stopped:
@@ -90,7 +91,7 @@ class _Process:
     def _until_over(self, end: float) -> None:
         self._runner.user_greenlets.join()
         # Users are done when the last request is; the last stage may be later.
-        gevent.sleep(max(0.0, end - time.time()))
+        gevent.sleep(max(0.0, end - clock.now()))
 
     def _listen(self) -> None:
         with FileObject(0, "r", closefd=False) as told:
@@ -106,10 +107,10 @@ class _Process:
     def _report(self, begin: float) -> None:
         """Each second, what was done in it."""
         last, spent, due = begin, _spent(), 0
-        gevent.sleep(max(0.0, begin - time.time()))
+        gevent.sleep(max(0.0, begin - clock.now()))
         try:
             while True:
-                gevent.sleep(max(0.0, last + _REPORT_SECONDS - time.time()))
+                gevent.sleep(max(0.0, last + _REPORT_SECONDS - clock.now()))
                 last, spent, due = self._tell_load(begin, last, spent, due)
         finally:
             # The last one is of less than a second.
@@ -119,7 +120,7 @@ class _Process:
         self, begin: float, last: float, spent: tuple[float, float], due: int
     ) -> tuple[float, tuple[float, float], int]:
         self._tell_rows()
-        now, spending = time.time(), _spent()
+        now, spending = clock.now(), _spent()
         seconds = max(now - last, 1e-3)
         asked = arithmetic.asked(self._stages, *self._share, elapsed=now - begin)
         counts, self._turns.counts = self._turns.counts, Counts()
@@ -150,16 +151,16 @@ class _Process:
         at, open_stage = begin, None
         try:
             for stage in self._stages:
-                gevent.sleep(max(0.0, at - time.time()))
+                gevent.sleep(max(0.0, at - clock.now()))
                 open_stage = stage
                 _say_stage(stage, "begin", at)
                 at += stage.seconds
-                gevent.sleep(max(0.0, at - time.time()))
+                gevent.sleep(max(0.0, at - clock.now()))
                 _say_stage(stage, "end", at)
                 open_stage = None
         finally:
             if open_stage:
-                _say_stage(open_stage, "end", min(at, time.time()))
+                _say_stage(open_stage, "end", min(at, clock.now()))
 
 
 def main() -> int:
@@ -172,6 +173,8 @@ def main() -> int:
         # It shares the machine with what it loads, and must not be what is kept waiting.
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
     if order := _order():
+        if "clock" in order:
+            clock.adopt(order["clock"])
         _Process(order).run()
     return 0
 

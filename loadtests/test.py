@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import NoReturn
 from kindling import cluster, lock, paths, settings
 from kindling.errors import KindlingError
 from kindling.registry_access import access
-from loadtests import load, pods
+from loadtests import clock, load, pods
 from loadtests.autoscaler import wait_until_measured
 from loadtests.checks import RUN, Check
 from loadtests.environment import NoAutoscalerError, find, foreign
@@ -34,6 +33,8 @@ from loadtests.timeline import Timeline
 
 # Drills take Prometheus away for a while.
 _BLIND_SECONDS = 30.0
+# Kubernetes tells times to the second.
+_MAX_CLOCK_STEP_SECONDS = 1.0
 # What is asserted of the whole run, and of what must be so before it begins.
 
 
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> Record:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [SCENARIOS[name] for name in dict.fromkeys(arguments.scenarios or USUAL)]
     variables = settings.load(arguments.inventory, arguments.set)
-    started = time.time()
+    started = clock.now()
     if arguments.target and foreign(
         arguments.target, _own_url(variables.cluster_name), named=arguments.yes_target
     ):
@@ -80,14 +81,15 @@ def run(arguments: argparse.Namespace) -> Record:
             scrape_seconds=described.intervals.scrape,
         )  # fmt: skip
         with observers:
-            began = time.time()
+            began = clock.now()
             ran, checks, interrupted = _scenarios(test, chosen)
         checks.append(
             seen_throughout(
                 test.timeline, scenario=RUN, names=observers.names, begin=began,
-                end=time.time(), most_seconds=_BLIND_SECONDS,
+                end=clock.now(), most_seconds=_BLIND_SECONDS,
             )
         )  # fmt: skip
+        checks += _clock_checks()
         about = {
             **facts(test.cluster[1]),
             "CPU of the observers": f"{observers.cpu_share:.0%} of a core",
@@ -125,7 +127,7 @@ def _scenarios(test: LoadTest, chosen: Sequence[Scenario]) -> tuple[list[Ran], l
     ran, checks = list[Ran](), list[Check]()
     for scenario in chosen:
         test.say(f"{scenario.name}: {scenario.description}")
-        begin, interrupted = time.time(), False
+        begin, interrupted = clock.now(), False
         test.numbers = {}
         try:
             checks += scenario.run(test)
@@ -136,7 +138,7 @@ def _scenarios(test: LoadTest, chosen: Sequence[Scenario]) -> tuple[list[Ran], l
             interrupted = True
         ran.append(
             Ran(
-                scenario.name, scenario.title, begin, time.time(), scenario.description,
+                scenario.name, scenario.title, begin, clock.now(), scenario.description,
                 dict(test.numbers),
             )
         )  # fmt: skip
@@ -154,6 +156,19 @@ def _kept_up(test: LoadTest) -> Check:
     return make(name, True, expected=expected, observed="all were")
 
 
+def _clock_checks() -> list[Check]:
+    """No verdict where the clock was set: latencies are right, times that the cluster tells not."""
+    step = clock.stepped()
+    if abs(step) <= _MAX_CLOCK_STEP_SECONDS:
+        return []
+    return [
+        Verdicts(RUN).invalid(
+            "the machine kept its time", f"its clock was set by {step:+.1f} s during the run",
+            expected=f"by no more than {_MAX_CLOCK_STEP_SECONDS:g} s",
+        )
+    ]  # fmt: skip
+
+
 def _did_not_run(scenario: Scenario, error: KindlingError) -> Check:
     return Check(
         scenario.name, "the scenario ran to its end", "nothing in its way", error.message, "",
@@ -167,7 +182,7 @@ def _failed_before(
     """A run whose verdict is clear before there is any load."""
     check = Check(RUN, name, "so before the load", error.message, "", "failed", error.next_step)
     return Record(
-        started, time.time(), arguments.command, {}, [], Timeline(), Samples.of([]), [check]
+        started, clock.now(), arguments.command, {}, [], Timeline(), Samples.of([]), [check]
     )
 
 
@@ -181,7 +196,7 @@ def _record(
     interrupted: bool,
 ) -> Record:
     return Record(
-        started, time.time(), test.options.command, about, ran, test.timeline, test.samples,
+        started, clock.now(), test.options.command, about, ran, test.timeline, test.samples,
         checks, interrupted, _generator(test.options), SLO_P95_SECONDS,
     )  # fmt: skip
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from loadtests import clock
 
 Source = Literal[
     "stage", "action", "load", "hpa", "deployment", "pod", "event", "metrics", "alert",
@@ -18,7 +19,7 @@ Source = Literal[
 
 @dataclass(frozen=True)
 class Moment:
-    """One thing that was seen: ``time`` in Unix seconds of this machine, what it is about, what."""
+    """One thing that was seen: ``time`` in Unix seconds of this run, what it is about, what."""
 
     time: float
     source: Source
@@ -35,7 +36,7 @@ class Timeline:
 
     def add(self, source: Source, name: str, *, at: float | None = None, **fields: Any) -> Moment:
         """Add what is seen now, or was ``at`` a Unix time."""
-        moment = Moment(time.time() if at is None else at, source, name, fields)
+        moment = Moment(clock.now() if at is None else at, source, name, fields)
         with self._lock:
             self._moments.append(moment)
         return moment

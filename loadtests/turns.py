@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -12,6 +11,7 @@ import gevent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
+from loadtests import clock
 from loadtests import stages as arithmetic
 from loadtests.alarm import Alarm
 from loadtests.stages import Stage
@@ -112,20 +112,20 @@ class Turns:
 
     def unsent(self) -> None:
         """Write down as failed what was to be sent and never was, for no user became free."""
-        now = time.time()
+        now = clock.now()
         for running in self._stages:
             for intended in running.arrivals:
                 self.failed(intended, now, "not sent")
 
     def failed(self, intended: float, started: float, reason: str) -> None:
         """Write down a request that came to nothing within all the time there was."""
-        self._write(intended, started, time.time(), NOTHING, 0, "failed", reason)
+        self._write(intended, started, clock.now(), NOTHING, 0, "failed", reason)
         self.counts.finished += 1
         self.counts.failed += 1
 
     def _open(self, running: _Running, user: int) -> Iterator[Turn]:
         while True:
-            running.free[user] = time.time()
+            running.free[user] = clock.now()
             with running.next:
                 first = next(iter(running.free.values()))
                 intended = next(running.arrivals, None)
@@ -138,7 +138,7 @@ class Turns:
 
     def _closed(self, running: _Running) -> Iterator[Turn]:
         _sleep_until(running.begin)
-        while time.time() < running.end:
+        while clock.now() < running.end:
             yield Turn(self, None)
             gevent.sleep(self._think)
 
@@ -153,7 +153,7 @@ class Turn:
         self._turns, self._intended, self._held = turns, intended, held
 
     def __enter__(self) -> Self:
-        counts, self._started = self._turns.counts, time.time()
+        counts, self._started = self._turns.counts, clock.now()
         counts.started += 1
         counts.in_flight += 1
         if self._held:
@@ -188,7 +188,7 @@ class Turn:
 
 def _sleep_until(then: float) -> None:
     # A timer may fire a moment early.
-    while (left := then - time.time()) > 0:
+    while (left := then - clock.now()) > 0:
         gevent.sleep(left)
 
 

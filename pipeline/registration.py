@@ -56,7 +56,8 @@ def describe(model: Model, build: Build, chosen: Any, metrics: dict[str, float])
     root = Path(__file__).resolve().parent.parent
     tags = {registry.DATA_TAG: package.digest(build.data), **revision.describe(root)}
     curve = list(_curve(build.model / "loss.csv"))
-    return Record(params.flat(chosen), metrics, curve, tags, build.evaluation)
+    made = f"Trained by the pipeline of {model.NAME}, on the data that `{registry.DATA_TAG}` names."
+    return Record(params.flat(chosen), metrics, curve, tags, build.evaluation, made)
 
 
 def _compare(found: Registry, model: Model, record: Record, chosen: Any, console: Console) -> None:

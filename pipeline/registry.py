@@ -27,6 +27,9 @@ PASSED = "passed"
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _THERE = "RESOURCE_ALREADY_EXISTS"
 _BATCH = 500
+# By its kind MLflow opens the page of an experiment that has its runs; without one it guesses.
+_KIND_TAG, _KIND = "mlflow.experimentKind", "custom_model_development"
+_NOTE_TAG = "mlflow.note.content"
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,17 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept about a run. ``curve``: metric, step, value; ``tables``: a folder."""
+    """What is kept about a run. ``curve``: metric, step, value; ``tables``: a folder.
+
+    ``description`` says in a sentence where the model comes from.
+    """
 
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     curve: Sequence[tuple[str, int, float]]
     tags: Mapping[str, str]
     tables: Path
+    description: str = ""
 
 
 @contextlib.contextmanager
@@ -107,8 +114,8 @@ class Registry:
 
     def add(self, name: str, record: Record, flavor: Any, sha256: Mapping[str, str]) -> str:
         """Log a run and its model and register that as the challenger; returns the version."""
-        mlflow.set_experiment(name)
-        with mlflow.start_run() as run:
+        self._ensure_experiment(name)
+        with mlflow.start_run(run_name=name, description=record.description) as run:
             identity = run.info.run_id
             mlflow.set_tags(dict(record.tags))
             mlflow.log_params(dict(record.params))
@@ -122,14 +129,29 @@ class Registry:
         self._ensure_model(name)
         tags = {SHA256_TAG: json.dumps(sha256), GATE_TAG: PASSED}
         version = self._client.create_model_version(
-            name, logged.model_uri, identity, tags=tags, model_id=logged.model_id
-        )
+            name, logged.model_uri, identity, tags=tags, model_id=logged.model_id,
+            description=record.description,
+        )  # fmt: skip
+        # Only now it is known; people look for the run of a version.
+        self._client.update_run(identity, name=f"{name} version {version.version}")
         self._client.set_registered_model_alias(name, CHALLENGER, version.version)
         return str(version.version)
 
+    def _ensure_experiment(self, name: str) -> None:
+        """Make the experiment of a model the current one; what people wrote of it stays."""
+        experiment = mlflow.set_experiment(name)
+        wanted = {
+            _KIND_TAG: _KIND,
+            _NOTE_TAG: f"A run for each registered version of the model `{name}`.",
+        }
+        for key, value in wanted.items():
+            if not experiment.tags.get(key):
+                self._client.set_experiment_tag(experiment.experiment_id, key, value)
+
     def _ensure_model(self, name: str) -> None:
+        description = "Each version's run has what it was made from, and how good it is."
         try:
-            self._client.create_registered_model(name)
+            self._client.create_registered_model(name, description=description)
         except MlflowException as error:
             if error.error_code != _THERE:
                 raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
+from service.api_groups import TAGS, Group
 from service.body_reader import BodyReader
 from service.chat import add_chat
 from service.chat_texts import Texts
@@ -84,6 +85,7 @@ def create_app(
         title="Kindling model service",
         description="Serves the champions of a model registry.",
         openapi_url=None,
+        openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
         # Requests are observed by Observe. The framework would ask each whether it should, too.
@@ -106,12 +108,18 @@ def create_app(
     texts = create_texts(settings, models, predictor, metrics)
     add_chat(app, texts, predictor, bodies, metrics)
 
-    @app.get("/health")
+    @app.get("/health", tags=[Group.OPERATIONS], summary="Check liveness")
     async def health() -> Health:
         """Whether the process is alive."""
         return Health()
 
-    @app.get("/ready", response_model=Readiness, responses={503: {"model": Readiness}})
+    @app.get(
+        "/ready",
+        response_model=Readiness,
+        responses={503: {"model": Readiness}},
+        tags=[Group.OPERATIONS],
+        summary="Check readiness, and see what is served",
+    )
     async def ready() -> JSONResponse:
         """Whether requests should be sent here, and what is served."""
         state = lifecycle.readiness()

@@ -52,6 +52,8 @@ class Asked:
         self.asked = perf_counter()
         observed = CURRENT.get()
         self.trace = observed.trace if observed else None
+        if self.trace:
+            self.trace.shape = rows.shape
         self.client = observed.client if observed else None
         # Only requests of the same group share a run.
         self.group: object = None

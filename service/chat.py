@@ -11,6 +11,7 @@ from typing import TypeVar
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
+from service.api_groups import Group
 from service.body_reader import BodyReader
 from service.chat_answers import ChatCompletion, ModelCard, ModelList
 from service.chat_docs import CHAT_RESPONSES, chat_body
@@ -45,6 +46,8 @@ def add_chat(
         openapi_extra=chat_body(texts.request),
         dependencies=[Depends(place)],
         description=texts.about,
+        tags=[Group.CHAT],
+        summary="Create a chat completion",
     )
     async def chat_completions(request: Request) -> Response:
         writer = texts.writer(request.state.body)
@@ -60,7 +63,7 @@ def add_chat(
         answer = completion(text, await _while_connected(request, whole(text, metrics)))
         return Response(answer.model_dump_json(), media_type="application/json")
 
-    @app.get("/v1/models")
+    @app.get("/v1/models", tags=[Group.CHAT], summary="List text models")
     async def list_models() -> ModelList:
         """The models that write texts."""
         return ModelList(data=[card(named) for named in texts.all()])
@@ -68,6 +71,8 @@ def add_chat(
     @app.get(
         "/v1/models/{model}",
         responses={status: {"model": ChatProblemResponse} for status in (404, 503)},
+        tags=[Group.CHAT],
+        summary="Get a text model",
     )
     async def get_model(model: str) -> ModelCard:
         """One of them."""

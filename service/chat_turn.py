@@ -13,6 +13,7 @@ from service.chat_answers import Usage
 from service.chat_schemas import DEFAULT_TOKENS, ChatRequest
 from service.metrics import Metrics
 from service.models import Models, Named, Served
+from service.observed import count_tokens
 from service.package import Kind
 from service.predictor import Predictor
 from service.text import TextGenerator
@@ -128,6 +129,7 @@ class Turn:
         finally:
             if self.named.sketch:
                 self.named.sketch.tokens(generation.prompt_ids, generation.taken_ids)
+            count_tokens(generation.prompt_tokens, generation.completion_tokens)
             metrics.tokens(
                 self.named.name,
                 self.named.version,

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from service.api_groups import Group
 from service.body import json_body, parse_body
 from service.body_reader import BodyReader
 from service.errors import FeedbackNotAllowedError, FeedbackOffError, InvalidRequestError
@@ -87,6 +88,8 @@ def add_feedback(
         "/feedback",
         responses={status: {"model": ProblemResponse} for status in _REFUSALS},
         openapi_extra=json_body(FeedbackRequest.model_json_schema()),
+        tags=[Group.FEEDBACK],
+        summary="Send the true labels of a prediction",
     )
     async def feedback(request: Request) -> FeedbackResponse:
         """Say what was right, once it is known: it shows in the metric `model_accuracy`.

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
 from pydantic_core import to_json
 
+from service.api_groups import Group
 from service.asked import parse_rows
 from service.body import json_bodies, schema_of
 from service.body_reader import BodyReader
@@ -99,6 +100,8 @@ def add_invocations(
         response_model=Predictions,
         responses={status: {"model": ProblemResponse} for status in REFUSALS},
         openapi_extra=json_bodies(schema_of(Invocation), schema_of(TableInvocation)),
+        tags=[Group.PREDICT],
+        summary="Predict, as MLflow's model server does",
     )
     async def invocations(request: Request) -> Response:
         """Predict from rows, in the forms and with the answer of MLflow's model server."""

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from service.api_groups import Group
 from service.endings import Endings
 
 _OPENMETRICS = "application/openmetrics-text"
@@ -17,7 +18,12 @@ def add_metrics(app: FastAPI, registry: CollectorRegistry, endings: Endings) -> 
     """Serve what ``registry`` has, in the format that the scraper asks for."""
     one_at_a_time = asyncio.Lock()
 
-    @app.get("/metrics", response_class=Response)
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        tags=[Group.OPERATIONS],
+        summary="Get metrics for Prometheus",
+    )
     async def metrics_page(request: Request) -> Response:
         """Metrics in Prometheus' text format, or as OpenMetrics, with exemplars."""
         asked = _OPENMETRICS in request.headers.get("accept", "")

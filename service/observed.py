@@ -109,6 +109,13 @@ def answered_by(scope: Mapping[str, Any], served: Named) -> None:
     observed_of(scope).served = served
 
 
+def count_tokens(read: int, written: int) -> None:
+    """Note how many tokens the current request took, if it is traced."""
+    observed = CURRENT.get()
+    if observed and observed.trace:
+        observed.trace.tokens = read, written
+
+
 def ended_with(scope: Mapping[str, Any], status: int) -> None:
     """The status to count this request under, if it fails after its head was sent."""
     observed_of(scope).status = status

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from pydantic_core import to_json
 
+from service.api_groups import Group
 from service.asked import parse_rows
 from service.body import json_bodies, schema_of
 from service.body_reader import BodyReader
@@ -47,6 +48,8 @@ def add_predict(
         response_model=PredictResponse | TableResponse,
         responses={status: {"model": ProblemResponse} for status in REFUSALS},
         openapi_extra=json_bodies(*map(schema_of, schemas)),
+        tags=[Group.PREDICT],
+        summary="Predict from rows",
     )
     async def predict(request: Request) -> Response:
         """Classify rows, such as images of handwritten digits, or ask a model for tables."""

@@ -7,6 +7,7 @@ import asyncio
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
+from service.api_groups import Group
 from service.models import Models
 from service.sketch import Taken, VersionSketch
 
@@ -20,7 +21,12 @@ class Sketches(BaseModel):
 def add_sketches(app: FastAPI, models: Models) -> None:
     """Serve what drift detection compares."""
 
-    @app.get("/sketches", response_model=Sketches)
+    @app.get(
+        "/sketches",
+        response_model=Sketches,
+        tags=[Group.OPERATIONS],
+        summary="Get counts of recent inputs and predictions",
+    )
     async def sketches() -> Response:
         """Counts of recent inputs and predictions of this replica, beside those of the training."""
         taken = [

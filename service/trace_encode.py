@@ -27,6 +27,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import (
 )
 
 from service.models import Named
+from service.observed import Observed
 from service.tracing import Run, Trace, new_span_id
 
 # A model's name and version.
@@ -34,6 +35,8 @@ _Names = tuple[str, str]
 _KINDS: Mapping[type, str] = {str: "string_value", int: "int_value", float: "double_value"}
 _OK = Status(code=Status.STATUS_CODE_OK)
 _ERROR = Status(code=Status.STATUS_CODE_ERROR)
+# By OpenInference's names MLflow, and others, show them beside each trace.
+_INPUT, _OUTPUT = "input.value", "output.value"
 _SCOPE = InstrumentationScope(name="kindling.service")
 _KNOWN = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE = _KNOWN | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
@@ -85,12 +88,14 @@ def _add(trace: Trace, spans: Any) -> None:
     template = _request(
         request.path[:200], _names(request.served), is_remote=trace.parent is not None
     )
-    # Its seconds are those since its body arrived.
+    # The time that a request took is counted from when its body had arrived.
     ended = (request.body_arrived or trace.started) + request.seconds
     span = add(template, own, parent, trace.started, ended)
     span.attributes[0].value.string_value = request.request_id
     span.attributes[1].value.int_value = request.status
     span.attributes[2].value.int_value = len(trace.runs) + trace.uncounted
+    span.attributes[3].value.string_value = _input_of(trace)
+    span.attributes[4].value.string_value = _output_of(trace, request)
     if request.status >= 500:
         span.status.CopyFrom(_ERROR)
     for run in trace.runs:
@@ -121,7 +126,13 @@ def _request(path: str, names: _Names | None, *, is_remote: bool) -> Span:
         flags=_REMOTE if is_remote else _KNOWN,
         # The first ones are filled in for each request.
         attributes=_attributes(
-            {"kindling.request_id": "", "http.response.status_code": 0, "kindling.runs": 0}
+            {
+                "kindling.request_id": "",
+                "http.response.status_code": 0,
+                "kindling.runs": 0,
+                _INPUT: "",
+                _OUTPUT: "",
+            }
             | (_named(names) if names else {})
         ),
     )
@@ -139,6 +150,29 @@ def _internal(name: str, attributes: Mapping[str, Any]) -> Span:
 
 def _at(trace: Trace, seconds: float) -> int:
     return int(seconds * 1e9) + trace.offset
+
+
+def _input_of(trace: Trace) -> str:
+    """How large the input was; what it was is nobody's who reads traces."""
+    if trace.tokens:
+        return _count(trace.tokens[0], "token")
+    if trace.shape:
+        rows, *values = trace.shape
+        return " of ".join([_count(rows, "row"), *(_count(each, "value") for each in values)])
+    return "nothing that the model takes" if trace.request.status >= 400 else "of unknown size"
+
+
+def _output_of(trace: Trace, request: Observed) -> str:
+    status = f"HTTP {request.status}"
+    if request.status != 200:
+        return status
+    if trace.tokens:
+        return f"{status}: {_count(trace.tokens[1], 'token')}"
+    return f"{status}: {_count(trace.shape[0], 'prediction')}" if trace.shape else status
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _names(served: Named | None) -> _Names | None:

@@ -7,13 +7,17 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol, TypeVar
 
+import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from service.errors import AnswerAbsentError, RegistryUnreachableError
 from service.fetch import Fetcher
 from service.settings import Settings
 
+_log = structlog.stdlib.get_logger(__name__)
 _SECONDS = 10.0
+# A deleted experiment takes spans as any other does, and nobody sees them.
+_STAGE_CHECK_INTERVAL_SECONDS = 60.0
 _MAX_ANSWER_BYTES = 65_536
 _PROTOBUF = {"Content-Type": "application/x-protobuf"}
 _JSON = {"Content-Type": "application/json"}
@@ -23,6 +27,12 @@ _COUNT = "/api/3.0/mlflow/traces/metrics"
 # Few at once: MLflow deletes them in one transaction.
 _DELETE_AT_ONCE = 500
 _MOST_DELETIONS = 100
+# By its kind MLflow knows which of its pages to open first; the note is the description there.
+_TAGS = {
+    "mlflow.experimentKind": "genai_development",
+    "mlflow.note.content": "Requests to the model service: how long each took, and where."
+    " What was sent and what was predicted is not here.",
+}
 _T = TypeVar("_T", bound=BaseModel)
 
 
@@ -61,6 +71,10 @@ class _ExperimentAnswer(BaseModel):
     experiment: _Experiment
 
 
+class _Empty(BaseModel):
+    pass
+
+
 class _Count(BaseModel):
     values: dict[str, float]
 
@@ -74,16 +88,28 @@ class _Deleted(BaseModel):
 
 
 class MlflowTraces:
-    """An experiment of MLflow, made when it is not there yet, and kept small."""
+    """An experiment of MLflow, made when it is not there yet, and kept small.
+
+    One that was deleted is restored, as MLflow gives its name to no other.
+    """
 
     def __init__(
-        self, fetcher: Fetcher, path: str, experiment: str, *, days: float, most: int
+        self,
+        fetcher: Fetcher,
+        path: str,
+        experiment: str,
+        *,
+        days: float,
+        most: int,
+        check_interval_seconds: float = _STAGE_CHECK_INTERVAL_SECONDS,
     ) -> None:
         self._fetcher = fetcher
         self._path = path
         self._experiment = experiment
         self._days = days
         self._most = most
+        self._check_interval_seconds = check_interval_seconds
+        self._check_at = 0.0
         self._id: str | None = None
 
     async def send(self, body: bytes) -> bytes:
@@ -131,25 +157,33 @@ class MlflowTraces:
         return int(sum(point.values.get("COUNT", 0) for point in points))
 
     async def _experiment_id(self) -> str:
-        if self._id is None:
-            try:
-                self._id = await self._find()
-            except AnswerAbsentError:
-                asked = {"name": self._experiment}
-                made = await self._post(f"{_EXPERIMENTS}/create", asked, _Experiment)
-                self._id = made.experiment_id
+        if self._id is None or time.monotonic() >= self._check_at:
+            self._id = await self._ensure()
+            self._check_at = time.monotonic() + self._check_interval_seconds
         return self._id
 
-    async def _find(self) -> str:
+    async def _ensure(self) -> str:
+        """The id of the experiment, which takes traces that people see."""
+        try:
+            found = await self._find()
+        except AnswerAbsentError:
+            tags = [{"key": key, "value": value} for key, value in _TAGS.items()]
+            wanted = {"name": self._experiment, "tags": tags}
+            made = await self._post(f"{_EXPERIMENTS}/create", wanted, _Experiment)
+            return made.experiment_id
+        if found.lifecycle_stage != "active":
+            named = {"experiment_id": found.experiment_id}
+            await self._post(f"{_EXPERIMENTS}/restore", named, _Empty)
+            _log.warning("trace experiment restored", experiment=self._experiment)
+        return found.experiment_id
+
+    async def _find(self) -> _Experiment:
         content = bytearray()
         query = {"experiment_name": self._experiment}
         await self._fetcher.get(
             f"{_EXPERIMENTS}/get-by-name", query, content.extend, limit=_MAX_ANSWER_BYTES
         )
-        found = _read(content, _ExperimentAnswer).experiment
-        if found.lifecycle_stage != "active":
-            raise RegistryUnreachableError(f"its experiment {self._experiment} is deleted")
-        return found.experiment_id
+        return _read(content, _ExperimentAnswer).experiment
 
     async def _post(self, path: str, asked: Mapping[str, Any], kind: type[_T]) -> _T:
         body = json.dumps(asked).encode()

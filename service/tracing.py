@@ -58,8 +58,8 @@ class Trace:
     """What is known of one request that is traced."""
 
     __slots__ = (
-        "_end", "number", "offset", "parent", "request", "runs", "span_number", "spans", "started",
-        "uncounted",
+        "_end", "number", "offset", "parent", "request", "runs", "shape", "span_number", "spans",
+        "started", "tokens", "uncounted",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +71,9 @@ class Trace:
         self.started = time.perf_counter()
         self.runs: list[Run] = []
         self.uncounted = 0
+        # How large its input was: rows and the values of each, or tokens read and written.
+        self.shape: tuple[int, ...] = ()
+        self.tokens: tuple[int, int] | None = None
         # How many it is: the request, each batch, in it the model.
         self.spans = 1
 

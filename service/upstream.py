@@ -19,6 +19,7 @@ from service.errors import (
 )
 from service.metrics import Metrics
 from service.models import Named
+from service.observed import count_tokens
 from service.predictor import Predictor
 from service.settings import Settings
 from service.upstream_events import Piece, parse_answer, parse_stream
@@ -138,6 +139,7 @@ class UpstreamText:
             raise _told(error) from None
         finally:
             if self.usage:
+                count_tokens(self.usage.prompt_tokens, self.usage.completion_tokens)
                 metrics.tokens(
                     self.named.name,
                     self.named.version,

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from numpy.typing import NDArray
 from starlette.responses import JSONResponse
 
+from service.api_groups import Group
 from service.asked import ROWS
 from service.body import json_body, parse_body, schema_of
 from service.body_reader import BodyReader
@@ -53,17 +54,22 @@ def add_v2(
 ) -> None:
     """Serve /v2."""
 
-    @app.get(PREFIX)
+    @app.get(PREFIX, tags=[Group.V2], summary="Get server metadata")
     async def server_metadata() -> ServerMetadata:
         """What serves, and which extensions of the protocol it speaks."""
         return ServerMetadata(version=app.version, extensions=["binary_tensor_data"])
 
-    @app.get(f"{PREFIX}/health/live")
+    @app.get(f"{PREFIX}/health/live", tags=[Group.V2], summary="Check server liveness")
     async def live() -> ServerLive:
         """Whether the process is alive."""
         return ServerLive()
 
-    @app.get(f"{PREFIX}/health/ready", responses={503: {"model": ServerReady}})
+    @app.get(
+        f"{PREFIX}/health/ready",
+        responses={503: {"model": ServerReady}},
+        tags=[Group.V2],
+        summary="Check server readiness",
+    )
     async def ready() -> Response:
         """Whether requests should be sent here."""
         is_ready = lifecycle.reason_not_ready() is None
@@ -118,16 +124,30 @@ def add_v2(
 
     described = json_body(schema_of(InferRequest))
     for number, path in enumerate(_PATHS):
-        suffix = "_of_version" if number else ""
-        app.get(path, responses=_ABSENT, operation_id=f"v2_metadata{suffix}")(metadata)
-        app.get(f"{path}/ready", responses=_ABSENT, operation_id=f"v2_ready{suffix}")(model_ready)
+        suffix, which = ("_of_version", "a version of a model") if number else ("", "a model")
         app.post(
             f"{path}/infer",
             response_model=InferResponse,
             responses=_REFUSALS,
             openapi_extra=described,
             operation_id=f"v2_infer{suffix}",
+            tags=[Group.V2],
+            summary=f"Infer with {which}",
         )(infer)
+        app.get(
+            path,
+            responses=_ABSENT,
+            operation_id=f"v2_metadata{suffix}",
+            tags=[Group.V2],
+            summary=f"Get metadata of {which}",
+        )(metadata)
+        app.get(
+            f"{path}/ready",
+            responses=_ABSENT,
+            operation_id=f"v2_ready{suffix}",
+            tags=[Group.V2],
+            summary=f"Check readiness of {which}",
+        )(model_ready)
 
 
 def _find(models: Models, name: str, version: str | None) -> Served:

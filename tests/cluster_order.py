@@ -6,7 +6,7 @@ from __future__ import annotations
 PASSIVE = (
     "test_supply.py", "test_import_model.py", "test_releases.py", "test_gpu.py",
     "test_network.py", "test_prometheus_api.py", "test_live_upstream.py", "test_chat_client.py",
-    "test_protocols.py",
+    "test_protocols.py", "test_images_work.py",
 )  # fmt: skip
 # These change the cluster, its models or its rules, so that one runs after another.
 ACTIVE = (

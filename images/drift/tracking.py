@@ -19,6 +19,11 @@ _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _MOST_BYTES = 4_194_304
 _MOST_RUNS = 1000
+# By its kind MLflow opens the page of an experiment that has its runs; without one it guesses.
+_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Reports of models whose inputs or predictions have drifted.",
+}
 # Nothing that leads up or elsewhere.
 _ARTIFACT_URI = re.compile(r"mlflow-artifacts:((?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}){1,16})")
 
@@ -54,7 +59,9 @@ class Tracking:
         except CallFailedError as error:
             if error.status != 404:
                 raise
-            made = self._post("experiments/create", {"name": self._experiment})
+            tags = [{"key": key, "value": value} for key, value in _TAGS.items()]
+            content = {"name": self._experiment, "tags": tags}
+            made = self._post("experiments/create", content)
             return str(made["experiment_id"])
         if found.get("lifecycle_stage") != "active":
             raise CallFailedError(f"its experiment {self._experiment} is deleted: restore it")

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 from kindling import paths, pip_config, retry
 from kindling.errors import KindlingError
-from kindling.supply import command
+from kindling.supply import build_context, command
 from kindling.supply.store import Step, hash_files
 
 IMAGES = paths.REPOSITORY / "images"
@@ -24,6 +25,8 @@ IMAGES = paths.REPOSITORY / "images"
 _OUTPUT = "type=image,compression=zstd,compression-level=1,oci-mediatypes=true"
 _CONTENT = "containerd/daemon/io.containerd.content.v1.content/blobs"
 _INDEX = "KINDLING_BUILD_INDEX"
+# Another image than one that was built when contexts still had the modes of files in checkouts.
+_CONTEXTS = "contexts=normalized"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class Image:
     """One Dockerfile and what it is built from.
 
     ``contexts`` maps the names that its ``COPY --from=`` uses to steps; ``root`` is the step
-    whose result is the build context, where the Dockerfile adds a root file system. ``parent`` is
+    whose result is the build context, where the Dockerfile adds a root file system; without one
+    the context is ``sources``, what the Dockerfile copies of the repository. ``parent`` is
     the image that its ``FROM`` names by folder, built along with it: children share its layers.
     ``upstream`` is what the image is called where it is used; by default kindling/FOLDER:HASH.
     ``base`` tells of the base image what its name, among the ``args``, does not: its digest.
@@ -130,6 +134,7 @@ class Image:
         parts = [hash_files(self.file, *self.sources), *(step.key for step in self.needs)]
         parts += [f"{k}={v}" for k, v in sorted(self.args.items())] + [self.base]
         parts += [self.parent.key] if self.parent else []
+        parts += [_CONTEXTS]
         return Step(self.folder, tuple(parts), lambda *_: None).key[:12]
 
     @property
@@ -143,38 +148,52 @@ class Image:
         return self.upstream or self.built_ref
 
 
-def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path]) -> None:
-    """Build ``images`` at once; the engine then holds each under its ``built_ref``."""
-    targets: dict[str, Any] = {}
+def bake(images: Sequence[Image], engine: Engine, results: Mapping[str, Path], work: Path) -> None:
+    """Build ``images`` at once; the engine then holds each under its ``built_ref``.
+
+    Contexts lie in the folder ``work`` meanwhile.
+    """
     secrets, secret_env = _secrets()
     parents = {image.parent.folder: image.parent for image in images if image.parent}
-    for image in [*parents.values(), *images]:
-        contexts = {name: str(results[step.name]) for name, step in image.contexts.items()}
-        if image.parent:
-            contexts[image.parent.folder] = f"target:{image.parent.folder}"
-        if image.root:
-            context = str(results[image.root.name])
-        else:
-            context = str(paths.REPOSITORY if image.dockerfile else image.file.parent)
-        targets[image.folder] = {
-            "context": context,
-            "dockerfile": str(image.file),
-            "contexts": contexts,
-            "args": dict(image.args),
-            "tags": [image.built_ref],
-            "labels": {"app.kubernetes.io/part-of": "kindling"},
-            "output": [_OUTPUT],
-            "secret": secrets,
+    together = [*parents.values(), *images]
+    for step in {need.name: need for image in together for need in image.needs}.values():
+        build_context.normalize(results[step.name])
+    with tempfile.TemporaryDirectory(prefix="contexts-", dir=work) as staged:
+        targets = {
+            image.folder: _target(image, results, Path(staged)) | {"secret": secrets}
+            for image in together
         }
-    plan = {"group": {"default": {"targets": list(targets)}}, "target": targets}
-    command.run(
-        [*engine.buildx, "bake", "--progress=plain", "--file", "-"],
-        stdin=json.dumps(plan),
-        env={**engine.env, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", "DOCKER_BUILDKIT": "1"} | secret_env,
-        what=f"building {', '.join(targets) if len(targets) < 4 else f'{len(targets)} images'}",
-        # Finished stages stay in BuildKit's cache: only what failed is built again.
-        again=retry.NETWORK,
-    )
+        plan = {"group": {"default": {"targets": list(targets)}}, "target": targets}
+        switches = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0", "DOCKER_BUILDKIT": "1"}
+        command.run(
+            [*engine.buildx, "bake", "--progress=plain", "--file", "-"],
+            stdin=json.dumps(plan),
+            env={**engine.env, **switches} | secret_env,
+            what=f"building {', '.join(targets) if len(targets) < 4 else f'{len(targets)} images'}",
+            # Finished stages stay in BuildKit's cache: only what failed is built again.
+            again=retry.NETWORK,
+        )
+
+
+def _target(image: Image, results: Mapping[str, Path], staged: Path) -> dict[str, Any]:
+    """``image`` as bake reads it; what it takes of the repository is copied below ``staged``."""
+    contexts = {name: str(results[step.name]) for name, step in image.contexts.items()}
+    if image.parent:
+        contexts[image.parent.folder] = f"target:{image.parent.folder}"
+    if image.root:
+        context = results[image.root.name]
+    else:
+        root = paths.REPOSITORY if image.dockerfile else image.file.parent
+        context = build_context.stage(image.sources, root, staged / image.folder)
+    return {
+        "context": str(context),
+        "dockerfile": str(image.file),
+        "contexts": contexts,
+        "args": dict(image.args),
+        "tags": [image.built_ref],
+        "labels": {"app.kubernetes.io/part-of": "kindling"},
+        "output": [_OUTPUT],
+    }
 
 
 def _secrets() -> tuple[list[str], dict[str, str]]:
@@ -193,7 +212,7 @@ def image_step(image: Image, engine: Engine, base: Step | None = None) -> Step:
     """A step that leaves ``image`` in the engine; ``base`` is the step of its base image."""
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
-        bake([image], engine, results)
+        bake([image], engine, results, out)
         (out / "image.ref").write_text(image.built_ref)
 
     needs = (*image.needs, *([base] if base else []))

@@ -31,7 +31,7 @@ def images_step(
     """
 
     def build(out: Path, results: Mapping[str, Path]) -> None:
-        bake(images, engine, results)
+        bake(images, engine, results, out)
         held = [*images, *(image for image, _ in seeds)]
         save(engine, out / "images.tar", {image.built_ref: image.ref for image in held})
 

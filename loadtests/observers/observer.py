@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from loadtests import clock
 from loadtests.observers.link import Link
 from loadtests.timeline import Source, Timeline
 
@@ -24,7 +25,7 @@ class Observer:
         self._timeline, self._links, self._pause = timeline, links, pause
         self._stop = threading.Event()
         self._lost = False
-        self._last_sign = time.time()
+        self._last_sign = clock.now()
         # A daemon: whatever it waits for, the load test can end.
         self._thread = threading.Thread(target=self._run, name=f"observer {name}", daemon=True)
 
@@ -49,7 +50,7 @@ class Observer:
 
     def sees(self) -> None:
         """To be called by ``look`` on each sign that what is looked at can be seen."""
-        self._last_sign = time.time()
+        self._last_sign = clock.now()
         if self._stop.is_set():
             return
         if not self.has_seen.is_set():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import urllib.request
 
 from kindling import web
 from kindling.errors import KindlingError
 from kindling.prometheus import Prometheus
+from loadtests import clock
 from loadtests.challenger import MODEL, Versions, faulty_challenger
 from loadtests.checks import Check
 from loadtests.data import CLASSIFIER, Data
@@ -120,7 +120,7 @@ def _budget(test: LoadTest, began: float) -> Check:
     """What Prometheus has recorded of the error budget since ``began``."""
     environment, _ = test.cluster
     series = f'namespace:llm_request_errors:rate5m{{namespace="{environment.namespace}"}}'
-    window = f"{time.time() - began:.0f}s"
+    window = f"{clock.now() - began:.0f}s"
     rate = Prometheus(environment.prometheus_url).value(f"max_over_time({series}[{window}])")
     return alerts.budget_untouched(rate, scenario=SCENARIO.name)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from kindling.errors import KindlingError
+from loadtests import clock
 from loadtests.autoscaler import hold, release, wait_at_minimum
 from loadtests.checks import Check
 from loadtests.environment import Environment
@@ -56,10 +57,10 @@ def _run(test: LoadTest) -> list[Check]:
                 f"{_PODS} pods and all else ready", lambda: _is_well(environment),
                 seconds=_AGAIN_SECONDS,
             )  # fmt: skip
-            ended = time.time()
+            ended = clock.now()
             checks.append(_came_back(drill, well, ended - began))
             time.sleep(_BEFORE_SECONDS)
-            checks += _requests(test, drill, began, time.time())
+            checks += _requests(test, drill, began, clock.now())
     return checks
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import socket
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,6 +12,7 @@ import gevent
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import FastHttpUser
 
+from loadtests import clock
 from loadtests.answers import Judge, Verdict
 from loadtests.data import Data
 from loadtests.mix import Draws
@@ -67,7 +67,7 @@ class ServiceUser(FastHttpUser):
 
     def send(self, name: str, path: str, body: bytes, judge: Callable[[bytes], Verdict]) -> Answer:
         """POST ``body``; Locust's own statistics have what became of it, too."""
-        started = time.time()
+        started = clock.now()
         self._renew(started)
         bound = gevent.Timeout(REQUEST_SECONDS)
         bound.start()
@@ -79,7 +79,7 @@ class ServiceUser(FastHttpUser):
                 headers=_HEADERS,
                 catch_response=True,
             ) as response:
-                ended = time.time()
+                ended = clock.now()
                 # The body is here; judging it is none of the service's time.
                 bound.cancel()
                 status = response.status_code
@@ -89,10 +89,10 @@ class ServiceUser(FastHttpUser):
                 else:
                     response.failure(f"{verdict.outcome}: {verdict.reason}")
         except gevent.Timeout:
-            ended, status, verdict = time.time(), 0, Verdict("failed", "timeout")
+            ended, status, verdict = clock.now(), 0, Verdict("failed", "timeout")
         except Exception:
             _log.exception("a request to %s", path)
-            ended, status, verdict = time.time(), 0, Verdict("failed", "client error")
+            ended, status, verdict = clock.now(), 0, Verdict("failed", "client error")
         finally:
             bound.close()
         return Answer(started, ended, name, status, self._bounded(verdict))

@@ -69,3 +69,29 @@ def test_a_request_can_be_followed_from_its_log_line_to_its_trace_and_an_exempla
         ]
 
     assert eventually(exemplars, seconds=60, what="the trace is an exemplar")
+
+
+def test_a_deleted_experiment_of_traces_is_restored_by_the_service(
+    cluster: Cluster, mlflow: MlflowClient, holdout: dict[str, Any]
+) -> None:
+    """MLflow takes spans for it all the same, and shows them to nobody."""
+    body = json.dumps(holdout["request"]).encode()
+
+    def send_traced() -> None:
+        sampled = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        call(cluster.url, "/predict", body, traceparent=sampled)
+
+    def stage() -> str | None:
+        found = mlflow.get_experiment_by_name("traces")
+        return found.lifecycle_stage if found else None
+
+    send_traced()
+    eventually(lambda: stage() == "active", seconds=60, what="there are traces")
+    mlflow.delete_experiment(mlflow.get_experiment_by_name("traces").experiment_id)
+    assert stage() == "deleted"
+
+    def restored() -> bool:
+        send_traced()
+        return stage() == "active"
+
+    eventually(restored, seconds=120, what="the experiment is restored")

@@ -85,6 +85,7 @@ class FakeTracking(Loopback):
     def _experiments_create(self, sent: dict[str, Any]) -> Any:
         number = str(len(self.experiments) + 1)
         made = {"experiment_id": number, "name": sent["name"], "lifecycle_stage": "active"}
+        made |= {tag["key"]: tag["value"] for tag in sent.get("tags", [])}
         self.experiments[sent["name"]] = made
         return {"experiment_id": number}
 

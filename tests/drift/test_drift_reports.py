@@ -39,6 +39,7 @@ def test_a_version_that_drifts_gets_a_report(tracking: FakeTracking) -> None:
     tracking.user, tracking.password = "serving", "secret"
     assert reporter(tracking, password="secret").consider([finding()], NOW) == 0
     assert list(tracking.experiments) == ["drift"]
+    assert tracking.experiments["drift"]["mlflow.experimentKind"] == "custom_model_development"
     (run,) = tracking.finished()
     tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
     assert (tags["model"], tags["version"]) == ("digits", "3")

@@ -20,6 +20,7 @@ from waiting import LONGEST, until
 
 from kindling import paths, processes
 from kindling.errors import KindlingError
+from loadtests import clock
 from loadtests.child import HERE
 from loadtests.load import Generator, Mix, Stage
 from loadtests.timeline import Timeline
@@ -200,6 +201,7 @@ _PARENT = """
 import sys, time
 from pathlib import Path
 from fake_service import known
+from loadtests import clock
 from loadtests.child import HERE
 from loadtests.load import Generator, Mix, Stage
 from loadtests.timeline import Timeline
@@ -250,6 +252,48 @@ def test_a_process_with_another_clock_is_an_error(tmp_path: Path) -> None:
             "http://127.0.0.1:9", [Stage("s", 1, 1, 1)], Mix(), tmp_path, Timeline(),
             commands=[command], data=known(),
         )  # fmt: skip
+
+
+STEPPING = """
+import itertools, runpy, time
+import loadtests.clock
+real, calls = time.time, itertools.count()
+time.time = lambda: real() + (50 if next(calls) % 2 else -50)
+runpy.run_module("loadtests.runner", run_name="__main__")
+"""
+
+
+def test_a_clock_that_is_set_during_the_load_changes_no_latency(tmp_path: Path) -> None:
+    timeline, plan = Timeline(), (Stage("steady", 0.5, 20, 8), Stage("closed", 0.5, None, 2))
+    with (
+        FakeService() as server,
+        Generator.start(
+            server.url, plan, ONLY_PREDICT, tmp_path, timeline,
+            commands=[(sys.executable, "-c", STEPPING)], data=known(),
+        ) as generator,
+    ):  # fmt: skip
+        assert generator.wait(LONGEST)
+    samples = generator.samples()
+    assert set(samples.outcome.tolist()) == {"ok"}
+    assert len(samples.where(samples.intended < generator.begin + 0.5)) == 10
+    # Far less than a step, and far more than any request takes.
+    assert (samples.latency >= 0).all()
+    assert (samples.latency < 40).all()
+    moments = [moment.time - generator.begin for moment in timeline]
+    assert min(moments) > -40
+    assert max(moments) < 40
+
+
+def test_a_process_of_this_machine_goes_by_the_clock_of_who_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set between the starts of both, the wall clock would part them."""
+    monkeypatch.setattr(clock, "_offset", clock.offset() - 7200)
+    with FakeService() as server:
+        generator, _ = _run(server, tmp_path, Stage("steady", 0.5, 20, 8))
+    samples = generator.samples()
+    assert len(samples) == 10
+    assert (np.abs(samples.intended - generator.begin) < 60).all()
 
 
 def test_a_process_that_is_killed_is_an_error(tmp_path: Path) -> None:

@@ -97,7 +97,22 @@ def test_a_registered_version_is_complete(
     assert len(client.get_metric_history(version.run_id or "", "loss_held_out")) > 5
     plots = {file.path for file in client.list_artifacts(version.run_id or "", "evaluation")}
     assert {"evaluation/by_tokens_seen.csv", "evaluation/samples.txt"} <= plots
-    assert client.get_experiment(run.info.experiment_id).name == "text"
+    assert run.info.run_name == "text version 1"
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.name == "text"
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    descriptions = (
+        experiment.tags["mlflow.note.content"], run.data.tags["mlflow.note.content"],
+        version.description, client.get_registered_model("text").description,
+    )  # fmt: skip
+    assert all(descriptions)
+
+
+def test_what_people_wrote_of_an_experiment_stays(build: Build, client: MlflowClient) -> None:
+    own = {"mlflow.note.content": "ours", "mlflow.experimentKind": "finetuning"}
+    created = client.create_experiment("text", tags=own)
+    register(build)
+    assert client.get_experiment(created).tags.items() >= own.items()
 
 
 def test_mlflow_loads_and_runs_a_registered_version(build: Build, client: MlflowClient) -> None:

@@ -52,6 +52,9 @@ class Collector(Loopback):
     experiment: str | None = None
     number: str = "7"
     stage: str = "active"
+    tags: dict[str, str] = field(default_factory=dict)
+    # Requests while it is deleted: MLflow takes their spans, and shows them nowhere.
+    unseen: int = 0
     count: int = 0
     # How many of them are more than a day old.
     old: int = 0
@@ -68,6 +71,7 @@ class Collector(Loopback):
         if path == "/v1/traces":
             if self.status == 200:
                 self.raw += body
+                self.unseen += self.stage == "deleted"
                 for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                     for scope in resource.scope_spans:
                         self.spans += scope.spans
@@ -82,7 +86,12 @@ class Collector(Loopback):
         asked = json.loads(body or b"{}")
         if path == "/api/2.0/mlflow/experiments/create":
             self.experiment = asked["name"]
+            self.tags = {tag["key"]: tag["value"] for tag in asked.get("tags", [])}
             return 200, {"experiment_id": "7"}
+        if path == "/api/2.0/mlflow/experiments/restore":
+            assert asked == {"experiment_id": self.number}
+            self.stage = "active"
+            return 200, {}
         if path == "/api/3.0/mlflow/traces/metrics":
             return 200, {"data_points": [{"values": {"COUNT": float(self.count)}}]}
         if path == "/api/2.0/mlflow/traces/delete-traces":

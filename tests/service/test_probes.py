@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from conftest import wait_until
 from fake_registry import FakeRegistry
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from model_graphs import package
 
@@ -79,6 +82,31 @@ def test_docs_load_nothing_from_elsewhere(client: TestClient) -> None:
         answer = client.get(f"/{target}")
         assert answer.status_code == 200
         assert len(answer.content) > 500
+
+
+def test_the_docs_show_endpoints_in_groups_by_what_they_do(client: TestClient) -> None:
+    api = client.get("/openapi.json").json()
+    groups = [tag["name"] for tag in api["tags"]]
+    # Swagger UI shows groups in this order.
+    assert (groups[0], groups[-1]) == ("Predictions", "Operations")
+    assert all(tag["description"] for tag in api["tags"])
+    functions = {
+        route.path: route.name.replace("_", " ").title()
+        for route in cast(FastAPI, client.app).routes
+        if isinstance(route, APIRoute)
+    }
+    summaries, of_group = [], {group: list[str]() for group in groups}
+    for path, methods in api["paths"].items():
+        for operation in methods.values():
+            (group,) = operation["tags"]
+            of_group[group].append(path)
+            summaries.append(operation["summary"])
+            assert operation["summary"] != functions[path], "the summary is a function's name"
+            assert operation["description"], path
+    assert len(set(summaries)) == len(summaries)
+    assert of_group["Predictions"] == ["/predict", "/invocations"]
+    assert of_group["Operations"] == ["/metrics", "/sketches", "/health", "/ready"]
+    assert all(of_group.values())
 
 
 def test_the_api_description_refers_to_nothing_that_is_not_there(client: TestClient) -> None:

@@ -8,15 +8,21 @@ from types import SimpleNamespace
 
 import pytest
 import structlog
+from chat_server import Scripted
+from conftest import wait_until
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
 from otlp_collector import attributes
 from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
 
 from service import trace_sampling
+from service.app import create_app
 from service.errors import RegistryUnreachableError
-from service.models import Served
+from service.metrics import Metrics
+from service.models import Models, Served
 from service.observed import Observed
+from service.settings import Settings
 from service.trace_encode import encode_traces
 from service.trace_export import Exporter, TraceMetrics
 from service.trace_sampling import Sampling
@@ -89,6 +95,66 @@ def test_of_many_runs_the_first_are_told_and_all_are_counted(served: Served) -> 
     spans = encoded(trace)
     assert len(spans) == trace.spans == 17
     assert attributes(spans[0])["kindling.runs"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("shape", "tokens", "status", "expected"),
+    [
+        ((1, 64), None, 200, ("1 row of 64 values", "HTTP 200: 1 prediction")),
+        ((2, 1), None, 200, ("2 rows of 1 value", "HTTP 200: 2 predictions")),
+        ((2,), None, 500, ("2 rows", "HTTP 500")),
+        ((), (12, 1), 200, ("12 tokens", "HTTP 200: 1 token")),
+        ((), None, 200, ("of unknown size", "HTTP 200")),
+        ((), None, 422, ("nothing that the model takes", "HTTP 422")),
+    ],
+)
+def test_a_request_is_shown_by_the_size_of_its_input_and_output(
+    served: Served, shape: tuple[int, ...], tokens: tuple[int, int] | None, status: int,
+    expected: tuple[str, str],
+) -> None:  # fmt: skip
+    trace = begin(served)
+    trace.shape, trace.tokens = shape, tokens
+    trace.end(answered(status, served))
+    told = attributes(encoded(trace)[0])
+    assert (told["input.value"], told["output.value"]) == expected
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_trace_of_a_chat_tells_its_tokens_and_nothing_of_its_text(*, is_stream: bool) -> None:
+    traces: list[Trace] = []
+    models, metrics = Models(["text"]), Metrics(["text"])
+    models.put(Scripted("then").served())
+    tracing = Tracing(traces.append, Sampling(1, 100, lambda: None))
+    with TestClient(create_app(Settings(), models, metrics=metrics, tracing=tracing)) as client:
+        completion = client.post(
+            "/v1/chat/completions",
+            json={
+                "model": "text", "max_tokens": 4, "stream": is_stream,
+                "messages": [{"role": "user", "content": "planted"}],
+            },
+        )  # fmt: skip
+        assert completion.status_code == 200
+        wait_until(lambda: bool(traces), "the request is recorded")
+    told = attributes(encoded(traces[0])[0])
+    assert told["input.value"].split()[1:] == ["tokens"]
+    assert told["output.value"] == "HTTP 200: 4 tokens"
+    message = encode_traces(traces)
+    assert b"planted" not in message
+    assert b"then" not in message
+
+
+def test_a_span_lasts_from_the_head_of_its_request_to_the_end_of_the_response(
+    served: Served,
+) -> None:
+    trace = begin(served)
+    request = answered(200, served)
+    trace.started, request.body_arrived, request.seconds = 10.0, 14.0, 1.0
+    trace.end(request)
+    (span,) = encoded(trace)
+    assert span.end_time_unix_nano - span.start_time_unix_nano == 5_000_000_000
+    request.body_arrived = 0.0
+    (span,) = encoded(trace)
+    assert span.end_time_unix_nano - span.start_time_unix_nano == 1_000_000_000
 
 
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (422, False), (500, True)])

@@ -75,6 +75,8 @@ def test_a_trace_shows_the_request_in_it_the_batch_and_in_it_the_model(
         "kindling.version": "3",
         "kindling.runs": 1,
         "http.response.status_code": 200,
+        "input.value": "3 rows of 64 values",
+        "output.value": "HTTP 200: 3 predictions",
     }
     assert attributes(batch)["kindling.rows"] == 3
     assert attributes(model) == {"kindling.model": "digits", "kindling.version": "3"}
@@ -290,12 +292,36 @@ def test_an_experiment_that_went_is_made_again(collector: Collector) -> None:
     assert collector.experiment == "traces"
 
 
-def test_an_experiment_that_is_deleted_or_has_an_odd_id_gets_nothing(collector: Collector) -> None:
-    collector.experiment = "traces"
-    for collector.stage, collector.number, why in (
-        ("deleted", "7", "traces is deleted"),
-        ("active", "7\r\nX-Odd: 1", "not MLflow's"),
-    ):
-        with pytest.raises(RegistryUnreachableError, match=why):
-            asyncio.run(kept(collector, 100).send(b""))
+def test_a_deleted_experiment_is_restored_within_the_interval_of_its_check(
+    collector: Collector,
+) -> None:
+    fetcher = Fetcher(collector.url, username="", password="", seconds=5)
+
+    def sink(seconds: float) -> MlflowTraces:
+        return MlflowTraces(
+            fetcher, "/v1/traces", "traces", days=7, most=100, check_interval_seconds=seconds
+        )
+
+    async def send_around_deletion(traces: MlflowTraces) -> None:
+        await traces.send(b"")
+        collector.stage = "deleted"
+        await traces.send(b"")
+
+    asyncio.run(send_around_deletion(sink(seconds=0)))
+    assert (collector.stage, collector.unseen) == ("active", 0)
+    # Before it is due again, nothing is asked: a replica sends every few seconds.
+    asyncio.run(send_around_deletion(sink(seconds=3600)))
+    assert (collector.stage, collector.unseen) == ("deleted", 1)
+
+
+def test_the_experiment_that_is_made_says_what_it_is(collector: Collector) -> None:
+    asyncio.run(kept(collector, 100).send(b""))
+    assert collector.tags["mlflow.experimentKind"] == "genai_development"
+    assert "Requests to the model service" in collector.tags["mlflow.note.content"]
+
+
+def test_an_experiment_with_an_odd_id_gets_nothing(collector: Collector) -> None:
+    collector.experiment, collector.number = "traces", "7\r\nX-Odd: 1"
+    with pytest.raises(RegistryUnreachableError, match="not MLflow's"):
+        asyncio.run(kept(collector, 100).send(b""))
     assert "/v1/traces" not in {path for path, _, _ in collector.asked}

@@ -158,7 +158,8 @@ def test_builds_know_the_package_index_and_its_password_is_in_no_file(
     builder = tmp_path / "buildx"
     builder.write_text(f"#!/bin/sh\ncat > {tmp_path}/plan\nenv > {tmp_path}/env\n")
     builder.chmod(0o755)
-    bake([Image("pause")], Engine(Path("/docker"), "unix:///nowhere", (str(builder),)), {})
+    engine = Engine(Path("/docker"), "unix:///nowhere", (str(builder),))
+    bake([Image("pause")], engine, {}, tmp_path)
     plan = (tmp_path / "plan").read_text()
     secrets = json.loads(plan)["target"]["pause"]["secret"]
     assert secrets[0] == f"id=ca,src={tmp_path / 'ca.pem'}"

@@ -65,7 +65,7 @@ def build_page(folder: Path, program: Scripted) -> None:
 
 def build_image(folder: Path, program: Scripted) -> None:
     engine = Engine(Path("docker"), "unix:///a", (str(program.path),))
-    containers.bake([Image("drift")], engine, {})
+    containers.bake([Image("drift")], engine, {}, folder)
 
 
 def install_python(folder: Path, program: Scripted) -> None:
