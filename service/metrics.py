@@ -23,7 +23,7 @@ from service.tallies import Tallies
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # Whatever happens, no other value of `status` is exported.
-STATUSES = frozenset({200, 400, 404, 405, 408, 413, 415, 422, 499, 500, 502, 503, 504})
+STATUSES = frozenset({200, 400, 401, 404, 405, 408, 413, 415, 422, 499, 500, 502, 503, 504})
 # A refusal takes no time worth knowing, and many of them would hide how slow the rest are.
 _TIMED = frozenset({200, 500, 502, 504})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
