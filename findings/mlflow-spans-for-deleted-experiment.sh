@@ -54,5 +54,7 @@ except urllib.error.HTTPError as error:
     status = error.code
 print("spans:", status)
 assert status == 200
+client.restore_experiment(experiment)
+print("traces once the experiment is restored:", len(client.search_traces(locations=[experiment])))
 PY
 venv/bin/python ask.py

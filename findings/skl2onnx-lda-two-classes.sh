@@ -39,7 +39,7 @@ def odds(found):
     return np.log(found[:, 1] / found[:, 0])
 
 sane = (wanted.min(axis=1) > 1e-3)
-print(f"two classes: log-odds of the graph over the model's: {np.median(odds(probabilities)[sane] / odds(wanted)[sane]):.4f}")
+print(f"two classes: log-odds of the graph over the model's: {np.median(odds(probabilities[sane]) / odds(wanted[sane])):.4f}")
 assert differences[3] < 1e-4
 assert differences[2] > 0.05
 PY
