@@ -1,7 +1,7 @@
 """``python -m loadtests.hostile HOST PORT CONNECTIONS SECONDS``: clients that hold a service up.
 
-Keeps so many connections open for so long, each of one of some kinds, and begins one anew some
-seconds after the service ended it. Prints a JSON object: how many of each kind were begun, how many
+Keeps so many connections open for so long, each of one of some kinds, and begins one anew when the
+service has ended it. Prints a JSON object: how many of each kind were begun, how many
 of them the service ended, and how many it did not take. It ends by itself.
 """
 
@@ -16,11 +16,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 
-_AGAIN_SECONDS = 15.0
+_AGAIN_SECONDS = 1.0
+# Who is refused at once is not there more often than who is waited for.
+_SHORTEST_SECONDS = 10.0
 _DRIP_SECONDS = 2.0
 _CONNECT_SECONDS = 10.0
 # So many begin in a second, that not all of them end in one.
-_BEGIN_PER_SECOND = 200.0
+_BEGIN_PER_SECOND = 100.0
 _KEPT_FILES = 64
 _RECEIVE_BYTES = 4096
 _POST = b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
@@ -56,7 +58,7 @@ async def _dripping_chunks() -> Pieces:
 
 async def _never_reading() -> Pieces:
     # Together more than what lies between two sockets.
-    yield b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n" * 100
+    yield b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n" * 20
 
 
 async def _large_head() -> Pieces:
@@ -118,6 +120,7 @@ async def _client(
 ) -> None:
     await asyncio.sleep(wait)
     while True:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 reader, writer = await _open(host, port)
@@ -130,7 +133,7 @@ async def _client(
                 counts["ended"] += 1
             finally:
                 writer.transport.abort()
-        await asyncio.sleep(_AGAIN_SECONDS)
+        await asyncio.sleep(max(_AGAIN_SECONDS, _SHORTEST_SECONDS - (time.monotonic() - began)))
 
 
 async def _open(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
