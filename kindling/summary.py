@@ -42,7 +42,8 @@ def render(settings: Settings, timings: Mapping[str, Any], seconds: float) -> st
     console.print("Next:")
     body = example.relative_to(paths.REPOSITORY)
     # curl would ask a proxy of the environment for 127.0.0.1 too.
-    proxied = "http" in urllib.request.getproxies() and not urllib.request.proxy_bypass("127.0.0.1")
+    proxies = urllib.request.getproxies().keys() & {"http", "all"}
+    proxied = proxies and not urllib.request.proxy_bypass("127.0.0.1")
     console.print(f"  curl -s {'--noproxy 127.0.0.1 ' if proxied else ''}"
                   f"-H 'Content-Type: application/json' -d @{body} "
                   f"http://127.0.0.1:{port}/predict", soft_wrap=True)  # fmt: skip

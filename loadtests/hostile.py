@@ -1,13 +1,15 @@
 """``python -m loadtests.hostile HOST PORT CONNECTIONS SECONDS``: clients that hold a service up.
 
 Keeps so many connections open for so long, each of one of some kinds, and begins one anew when the
-service has ended it. Prints a JSON object: how many of each kind were begun, how many
-of them the service ended, and how many it did not take. It ends by itself.
+service has ended it. Prints a JSON object: the least number that were open at once (``open``) after
+the first seconds, in which they begin, and for each of ``kinds``, how many were begun, how many of
+them the service ended, and how many it did not take. It ends by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import resource
 import socket
@@ -15,12 +17,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 _AGAIN_SECONDS = 1.0
-# Who is refused at once is not there more often than who is waited for.
-_SHORTEST_SECONDS = 10.0
 _DRIP_SECONDS = 2.0
-_CONNECT_SECONDS = 10.0
+_LOOK_SECONDS = 0.5
+_CONNECT_TIMEOUT_SECONDS = 10.0
 # So many begin in a second, that not all of them end in one.
 _BEGIN_PER_SECOND = 100.0
 _KEPT_FILES = 64
@@ -80,39 +82,54 @@ KINDS: Mapping[str, Callable[[], Pieces]] = {
     "half a body": _half_body,
     "a body byte by byte": _dripping_chunks,
     "responses not read": _never_reading,
-    "a head too large": _large_head,
     "a body too large": _large_body,
+    "a head too large": _large_head,
     "a compressed body": _compressed,
 }
-
-
+# These are refused at once: a few come again and again beside those that stay.
+_REFUSED = ("a head too large", "a compressed body")
+_REFUSED_CLIENTS = 10
+# Some are away for the moment between their end and their return.
+_SPARE = 0.12
 # Who has sent nothing, or has its response, is idle, and may be so for longer than this takes.
 IDLE = frozenset({"silent", "a body too large"})
 
 
-async def keep(host: str, port: int, connections: int, seconds: float) -> dict[str, dict[str, int]]:
-    """Keep so many connections open for ``seconds``; how they went, by their kind."""
+@dataclass(frozen=True)
+class Kept:
+    """The least number of connections that were open at once, and how those of each kind went."""
+
+    open: int
+    kinds: dict[str, dict[str, int]]
+
+
+async def keep(host: str, port: int, connections: int, seconds: float) -> Kept:
+    """Keep so many connections open for ``seconds``."""
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
-    names = list(KINDS)
+    staying = [kind for kind in KINDS if kind not in _REFUSED]
+    clients = [staying[n % len(staying)] for n in range(round(connections * (1 + _SPARE)))]
+    clients += [*_REFUSED] * _REFUSED_CLIENTS
     deadline = time.monotonic() + seconds
     tasks = [
-        asyncio.create_task(
-            _client(
-                host,
-                port,
-                KINDS[names[number % len(names)]],
-                counts[names[number % len(names)]],
-                number / _BEGIN_PER_SECOND,
-            )
-        )
-        for number in range(connections)
+        asyncio.create_task(_client(host, port, KINDS[kind], counts[kind], n / _BEGIN_PER_SECOND))
+        for n, kind in enumerate(clients)
     ]
-    await asyncio.sleep(deadline - time.monotonic())
+    # All have begun once.
+    await asyncio.sleep(min(len(clients) / _BEGIN_PER_SECOND, seconds))
+    least = _open(counts)
+    while time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_SECONDS)
+        least = min(least, _open(counts))
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     fields = ("begun", "ended", "not taken")
-    return {kind: {field: found[field] for field in fields} for kind, found in counts.items()}
+    kinds = {kind: {field: found[field] for field in fields} for kind, found in counts.items()}
+    return Kept(least, kinds)
+
+
+def _open(counts: Mapping[str, Counter[str]]) -> int:
+    return sum(found["begun"] - found["ended"] for found in counts.values())
 
 
 async def _client(
@@ -120,10 +137,9 @@ async def _client(
 ) -> None:
     await asyncio.sleep(wait)
     while True:
-        began = time.monotonic()
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                reader, writer = await _open(host, port)
+            async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
+                reader, writer = await _connect(host, port)
         except OSError:
             counts["not taken"] += 1
         else:
@@ -133,10 +149,10 @@ async def _client(
                 counts["ended"] += 1
             finally:
                 writer.transport.abort()
-        await asyncio.sleep(max(_AGAIN_SECONDS, _SHORTEST_SECONDS - (time.monotonic() - began)))
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _open(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family, kind, protocol, _, address = found[0]
     opened = socket.socket(family, kind, protocol)
@@ -183,7 +199,8 @@ def main() -> int:
     host, port, connections, seconds = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, int(connections) + _KEPT_FILES), most))
-    print(json.dumps(asyncio.run(keep(host, int(port), int(connections), float(seconds)))))
+    found = asyncio.run(keep(host, int(port), int(connections), float(seconds)))
+    print(json.dumps(dataclasses.asdict(found)))
     return 0
 
 

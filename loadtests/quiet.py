@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from kindling import alerts, cluster, paths, settings
 from kindling.errors import KindlingError
@@ -21,8 +21,13 @@ from loadtests.challenger import MODEL
 
 _POLL_SECONDS = 5.0
 _BEFORE_MINUTES, _AFTER_MINUTES = 30.0, 60.0
+# What a load test causes is over by then.
+_OF_LOAD_MINUTES = 10.0
+_LOAD_TEST_MINUTES = 40.0
+# Prometheus may be busy for a moment; whoever does not see for longer cannot tell.
+_BLIND_SECONDS = 60.0
 _PENDING = "pending"
-# What a load test is there to cause, or to let happen, and what may be left of it for some minutes.
+# A load test is there to cause it, beside what it does to its own model.
 _OF_LOAD = "AutoscalerAtMaximum"
 
 Labels = tuple[tuple[str, str], ...]
@@ -77,46 +82,91 @@ def main(
         help=f"after the load test; {_AFTER_MINUTES:g} if left out; 0: no load test",
     )  # fmt: skip
     options = parser.parse_args(argv)
+    watch: Watch | None = None
     try:
         known = cluster.known(settings.load(options.inventory, options.set).cluster_name)
         if "prometheus" not in known["ports"]:
             raise KindlingError("the cluster has no Prometheus", next_step="nox -s cluster-up")
         port = known["ports"]["prometheus"]
         watch = Watch(_say)
+        look = _patient(lambda: ask(port), clock)
 
         def during(minutes: float, *, loaded: bool, until: Callable[[], object] = bool) -> None:
             deadline = clock() + minutes * 60
             while clock() < deadline and not until():
-                watch.look(ask(port), loaded=loaded)
+                found = look()
+                if found is not None:
+                    watch.look(found, loaded=loaded)
                 sleep(_POLL_SECONDS)
 
-        _say(f"watching for {options.before:g} minutes, without load")
-        during(options.before, loaded=False)
-        failed = 0
-        if options.after:
-            _say("load test")
-            failed = _load_test(options, lambda is_over: during(60, loaded=True, until=is_over))
-            _say(f"load test ended with {failed}; watching for {options.after:g} minutes more")
-            during(options.after, loaded=True)
+        ended = _watch(options, during)
     except KindlingError as error:
         print(f"error: {error.for_people()}", file=sys.stderr)
-        return 1
+        ended = 1
     except KeyboardInterrupt:
-        return 130
-    for one in watch.unexpected:
+        ended = 130
+    unexpected = watch.unexpected if watch else []
+    for one in unexpected:
         print(f"not expected: {one}")
-    if not watch.unexpected:
+    if not unexpected and not ended:
         print("no alert fired that was not to")
-    return 1 if watch.unexpected or failed else 0
+    return ended or (1 if unexpected else 0)
 
 
-def _load_test(options: argparse.Namespace, during: Callable[[Callable[[], object]], None]) -> int:
+class During(Protocol):
+    """Watches for some minutes, or until something has happened."""
+
+    def __call__(
+        self, minutes: float, *, loaded: bool, until: Callable[[], object] = bool
+    ) -> None: ...
+
+
+def _watch(options: argparse.Namespace, during: During) -> int:
+    """Watch before, in and after a load test; 1 if that failed, else 0."""
+    _say(f"watching for {options.before:g} minutes, without load")
+    during(options.before, loaded=False)
+    if not options.after:
+        return 0
+    _say("load test")
+    failed = _load_test(options, during)
+    _say(f"load test ended with {failed}; watching for {options.after:g} minutes more")
+    during(min(options.after, _OF_LOAD_MINUTES), loaded=True)
+    during(options.after - _OF_LOAD_MINUTES, loaded=False)
+    return 1 if failed else 0
+
+
+def _patient(
+    ask: Callable[[], list[dict[str, Any]]], clock: Callable[[], float]
+) -> Callable[[], list[dict[str, Any]] | None]:
+    """``ask``, which gives None while it fails for a moment. Raises KindlingError after it."""
+    since: float | None = None
+
+    def look() -> list[dict[str, Any]] | None:
+        nonlocal since
+        try:
+            found = ask()
+        except KindlingError as error:
+            if since is None:
+                since = clock()
+                _say(f"not seen: {error.message}")
+            elif clock() - since > _BLIND_SECONDS:
+                raise
+            return None
+        since = None
+        return found
+
+    return look
+
+
+def _load_test(options: argparse.Namespace, during: During) -> int:
     """Run it while ``during`` goes on; its exit code."""
     words = [f"--inventory={options.inventory}", *(f"--set={one}" for one in options.set)]
     process = subprocess.Popen([sys.executable, "-m", "loadtests", *words], cwd=paths.REPOSITORY)
     try:
-        during(lambda: process.poll() is not None)
-        return process.wait()
+        during(_LOAD_TEST_MINUTES, loaded=True, until=lambda: process.poll() is not None)
+        if process.poll() is None:
+            raise KindlingError(f"the load test did not end in {_LOAD_TEST_MINUTES:g} minutes")
+        return process.returncode
     finally:
         if process.poll() is None:
             process.terminate()

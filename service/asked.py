@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from service.body import parse_body
-from service.errors import InvalidRequestError
+from service.errors import InvalidRequestError, ModelNotFoundError, NotReadyError
 from service.models import Models, Served
+from service.observed import answered_by
 from service.package import Kind
 from service.schemas import Asking
 
@@ -18,6 +20,7 @@ _Table = TypeVar("_Table", bound=Asking)
 
 
 def parse_rows(
+    scope: Mapping[str, Any],
     models: Models,
     body: bytes,
     numbers: type[_Numbers],
@@ -26,33 +29,40 @@ def parse_rows(
 ) -> tuple[Served, _Numbers | _Table]:
     """The model that ``body`` is for, and what it asks: ``numbers``, or of a tabular one ``table``.
 
-    ``named`` reads the model's name from a body that is something else. Raises
+    ``named`` reads the model's name from a body that is something else. The request in ``scope`` is
+    that model's from then on, whether or not the rest of it is refused. Raises
     InvalidRequestError, ModelNotFoundError, NotReadyError.
     """
     try:
         asked = parse_body(body, numbers)
     except InvalidRequestError:
-        served = _of_table(models, body, named)
+        served = _named(models, body, named)
         if served is None:
+            raise
+        answered_by(scope, served)
+        if served.descriptor.kind != "tabular":
             raise
     else:
         served = models.get(asked.wanted(), *ROWS)
+        answered_by(scope, served)
         if served.descriptor.kind != "tabular":
             return served, asked
     # Read as numbers, integers are not what they were.
     return served, parse_body(body, table)
 
 
-def _of_table(models: Models, body: bytes, named: type[Asking]) -> Served | None:
-    """The model for tables that ``body`` is for, if it is for one.
+def _named(models: Models, body: bytes, named: type[Asking]) -> Served | None:
+    """The model that ``body``, which is not one of numbers, is for; None where that is not known.
 
-    Raises ModelNotFoundError, NotReadyError.
+    Raises ModelNotFoundError and NotReadyError where it may be for a model for tables.
     """
-    if all(served.descriptor.kind != "tabular" for served in models.all()):
-        return None
     try:
         name = parse_body(body, named).wanted()
     except InvalidRequestError:
         return None
-    served = models.get(name, *ROWS)
-    return served if served.descriptor.kind == "tabular" else None
+    try:
+        return models.get(name, *ROWS)
+    except (ModelNotFoundError, NotReadyError):
+        if any(served.descriptor.kind == "tabular" for served in models.all()):
+            raise
+        return None

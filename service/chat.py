@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TypeVar
 
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
 from service.api_groups import Group
+from service.body import parse_body
 from service.body_reader import BodyReader
 from service.chat_answers import ChatCompletion, ModelCard, ModelList
 from service.chat_docs import CHAT_RESPONSES, chat_body
 from service.chat_problem import ChatProblemResponse
 from service.chat_render import completion, events
-from service.chat_texts import Texts, whole
-from service.errors import ClientGoneError
+from service.chat_schemas import ModelName
+from service.chat_texts import Texts, Writer, whole
+from service.errors import ClientGoneError, InvalidRequestError, ServiceError
 from service.metrics import Metrics
 from service.models import Named
 from service.observed import answered_by
@@ -50,8 +52,7 @@ def add_chat(
         summary="Create a chat completion",
     )
     async def chat_completions(request: Request) -> Response:
-        writer = texts.writer(request.state.body)
-        answered_by(request.scope, writer.named)
+        writer = _writer(texts, request)
         text = await _while_connected(request, writer.begin(request.state.ends))
         if writer.asked.stream:
             include_usage = writer.asked.include_usage()
@@ -80,6 +81,19 @@ def add_chat(
 
     def card(named: Named) -> ModelCard:
         return ModelCard(id=named.name, created=started, owned_by=texts.owner)
+
+
+def _writer(texts: Texts, request: Request) -> Writer:
+    """What answers the request, which is its model's even where it is refused."""
+    body: bytes = request.state.body
+    try:
+        writer = texts.writer(body)
+    except InvalidRequestError:
+        with suppress(ServiceError):
+            answered_by(request.scope, texts.find(parse_body(body, ModelName).model))
+        raise
+    answered_by(request.scope, writer.named)
+    return writer
 
 
 async def _while_connected(request: Request, work: Coroutine[None, None, _T]) -> _T:

@@ -74,10 +74,15 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool | None = IGNORED
 
 
-class ChatAsked(BaseModel):
-    """What every chat request says, whoever answers it."""
+class ModelName(BaseModel):
+    """What every chat request names."""
 
     model: str = Field(min_length=1, description="Name of a text generator, see /v1/models.")
+
+
+class ChatAsked(ModelName):
+    """What every chat request says, whoever answers it."""
+
     stream: bool | None = Field(default=None, description="Send the text as it comes.")
     stream_options: StreamOptions | None = None
 

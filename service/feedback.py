@@ -81,7 +81,7 @@ def add_feedback(
 
     With a ``token``, from those alone who have it.
     """
-    wanted = f"Bearer {token}".encode() if token else b""
+    expected = token.encode()
     seen = _Seen()
 
     @app.post(
@@ -99,8 +99,11 @@ def add_feedback(
         """
         if ids is None:
             raise FeedbackOffError("this service takes no feedback: it has no feedback_key")
-        sent = request.headers.get("authorization", "").encode("latin-1")
-        if wanted and not hmac.compare_digest(sent, wanted):
+        scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+        is_known = scheme.lower() == "bearer" and hmac.compare_digest(
+            sent.strip().encode("latin-1"), expected
+        )
+        if expected and not is_known:
             raise FeedbackNotAllowedError("feedback needs the token of this service")
         body = await bodies.read(request, max_bytes=_MAX_BODY_BYTES)
         with predictor.admit():

@@ -17,7 +17,6 @@ from service.direct import Endpoint
 from service.errors import InvalidRequestError
 from service.invocations_tables import NamedInParams, Params, TableInvocation, one_form
 from service.models import Models
-from service.observed import answered_by
 from service.predictor import Predictor
 from service.rows import check_count, to_rows
 from service.schemas import EXAMPLE_ROW, Asking, Number, ProblemResponse, Row, Value
@@ -107,8 +106,9 @@ def add_invocations(
         """Predict from rows, in the forms and with the answer of MLflow's model server."""
         body = await bodies.read(request)
         with predictor.admit():
-            served, asked = parse_rows(models, body, Invocation, TableInvocation, NamedInParams)
-            answered_by(request.scope, served)
+            served, asked = parse_rows(
+                request.scope, models, body, Invocation, TableInvocation, NamedInParams
+            )
             if isinstance(asked, TableInvocation):
                 table = table_of(served)
                 given, field = asked.rows(table)

@@ -1,4 +1,4 @@
-"""A second port for who watches the service: /metrics and /sketches, kept from its clients."""
+"""A second port for those who observe the service: /metrics and /sketches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -23,6 +24,7 @@ from service.models import Models
 from service.settings import PREFIX, Settings
 from service.sketches import add_sketches
 
+_log = structlog.stdlib.get_logger(__name__)
 # Scrapers and drift checks are few.
 _MAX_CONNECTIONS = 64
 
@@ -71,9 +73,13 @@ class MetricsServer(uvicorn.Server):
         serving = asyncio.create_task(self.serve([self._socket]))
         try:
             await asyncio.shield(serving)
+        except Exception:
+            # Whoever observes the service sees that it is down; it goes on for its clients.
+            _log.exception("the server of metrics failed")
+            raise
         finally:
             self.should_exit = True
-            await serving
+            await asyncio.gather(serving, return_exceptions=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

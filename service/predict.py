@@ -14,7 +14,6 @@ from service.body_reader import BodyReader
 from service.classify import REFUSALS, classify, part_of
 from service.direct import Endpoint
 from service.models import Models
-from service.observed import answered_by
 from service.prediction_ids import PredictionIds
 from service.predictor import Predictor
 from service.rows import to_rows
@@ -55,8 +54,7 @@ def add_predict(
         """Classify rows, such as images of handwritten digits, or ask a model for tables."""
         body = await bodies.read(request)
         with predictor.admit():
-            served, asked = parse_rows(models, body, *schemas, Named)
-            answered_by(request.scope, served)
+            served, asked = parse_rows(request.scope, models, body, *schemas, Named)
             answer: dict[str, Any] = {"model": served.name, "version": served.version}
             if isinstance(asked, TableRequest):
                 table = table_of(served)

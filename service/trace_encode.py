@@ -30,6 +30,8 @@ from service.models import Named
 from service.observed import Observed
 from service.tracing import Run, Trace, new_span_id
 
+# The request is at fault.
+_REFUSED = frozenset({400, 413, 415, 422})
 # A model's name and version.
 _Names = tuple[str, str]
 _KINDS: Mapping[type, str] = {str: "string_value", int: "int_value", float: "double_value"}
@@ -153,13 +155,14 @@ def _at(trace: Trace, seconds: float) -> int:
 
 
 def _input_of(trace: Trace) -> str:
-    """How large the input was; what it was is nobody's who reads traces."""
+    """How large the input was; of what it was, traces hold nothing."""
     if trace.tokens:
         return _count(trace.tokens[0], "token")
     if trace.shape:
         rows, *values = trace.shape
         return " of ".join([_count(rows, "row"), *(_count(each, "value") for each in values)])
-    return "nothing that the model takes" if trace.request.status >= 400 else "of unknown size"
+    refused = trace.request.status in _REFUSED
+    return "nothing that the model takes" if refused else "of unknown size"
 
 
 def _output_of(trace: Trace, request: Observed) -> str:

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from service.chat_fields import NoItems, NotOffered, OnlyFalse, OnlyNeutral, OnlyText, Whole
 from service.chat_schemas import ChatAsked, StreamOptions
 
+# Left out: they say nothing without tools, which are not offered, and of them there is one value.
+_NEUTRAL = frozenset({
+    "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls", "n", "logprobs",
+    "top_logprobs",
+})  # fmt: skip
 _PASSED_ON = ConfigDict(extra="allow", strict=True)
 
 
@@ -72,7 +77,7 @@ class UpstreamChatRequest(ChatAsked):
     def passed_on(self) -> dict[str, Any]:
         """What the upstream gets, but for the model: what says nothing is left out."""
         fields = self.model_dump(
-            exclude={"model", "messages", "stream", "stream_options"}, exclude_unset=True
+            exclude={"model", "messages", "stream", "stream_options", *_NEUTRAL}, exclude_unset=True
         )
         fields["messages"] = [message.passed_on() for message in self.messages]
         if self.max_tokens and self.max_completion_tokens:

@@ -104,10 +104,10 @@ def add_v2(
         """Classify rows, which come as a tensor of numbers: `instances`; or ask about a table."""
         body = await bodies.read(request)
         with predictor.admit():
-            head, rest = split(body, request.headers.get(HEAD))
-            asked = parse_body(head, InferRequest)
             served = _find(models, model, version)
             answered_by(request.scope, served)
+            head, rest = split(body, request.headers.get(HEAD))
+            asked = parse_body(head, InferRequest)
             found: dict[str, NDArray[Any]]
             if (part := served.descriptor.tabular) is not None:
                 names = [output.name for output in part.outputs]

@@ -17,6 +17,7 @@ _PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "N
     [
         ({}, False),
         ({"http_proxy": "http://proxy.example.com:3128"}, True),
+        ({"ALL_PROXY": "http://proxy.example.com:3128"}, True),
         ({"http_proxy": "http://proxy.example.com:3128", "no_proxy": "127.0.0.1"}, False),
     ],
 )

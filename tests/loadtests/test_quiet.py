@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kindling import cluster
+from kindling.errors import KindlingError
 from loadtests import quiet
 from loadtests.challenger import MODEL
 
@@ -76,3 +78,68 @@ def test_a_wrong_time_gets_one_clear_line(word: str, capsys: pytest.CaptureFixtu
         quiet.main([word])
     assert ended.value.code == 2
     assert "not a number of minutes from 0 to 1440" in capsys.readouterr().err.splitlines()[-1]
+
+
+def watched(
+    ask: Callable[[int], list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """The exit code of a watch of one minute, with a look each ten seconds."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    cluster.record("kindling", {"ports": {"prometheus": 9090}})
+    times = iter(range(0, 10_000, 10))
+    return quiet.main(
+        ["--before=3", "--after=0"], ask=ask, sleep=lambda _: None, clock=lambda: next(times)
+    )
+
+
+def test_a_look_that_fails_is_told_and_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = iter([True, False, True, *[True] * 100])
+
+    def ask(_: int) -> list[dict[str, Any]]:
+        if not next(looks):
+            raise KindlingError("Prometheus does not answer")
+        return [WATCHDOG]
+
+    assert watched(ask, tmp_path, monkeypatch) == 0
+    assert capsys.readouterr().out.count("not seen: Prometheus does not answer") == 1
+
+
+def test_a_prometheus_that_stays_away_ends_it_with_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = iter([[WATCHDOG, alert("Errors")]])
+
+    def ask(_: int) -> list[dict[str, Any]]:
+        found = next(looks, None)
+        if found is None:
+            raise KindlingError("Prometheus does not answer")
+        return found
+
+    assert watched(ask, tmp_path, monkeypatch) == 1
+    said = capsys.readouterr()
+    assert "error: Prometheus does not answer" in said.err
+    assert "not expected: Errors ()" in said.out
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_load_test_is_watched_and_its_end_is_told(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    cluster.record("kindling", {"ports": {"prometheus": 9090}})
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(quiet.sys, "executable", str(program))
+    start = time.monotonic()
+    # A minute of the watch is a hundredth of a second.
+    ended = quiet.main(
+        ["--before=1", "--after=12"],
+        ask=lambda _: [WATCHDOG, alert("AutoscalerAtMaximum", "pending")],
+        sleep=lambda _: time.sleep(0.01),
+        clock=lambda: (time.monotonic() - start) * 6000,
+    )
+    assert ended == (1 if code else 0)
+    assert f"load test ended with {code}" in capsys.readouterr().out

@@ -138,6 +138,8 @@ def test_a_bad_field_is_named_and_not_repeated(
     error = answer.json()["error"]
     assert (error["code"], error["param"]) == ("invalid_request", field)
     assert "robot" not in answer.text
+    # It is the model's request all the same.
+    assert answer.headers.get("x-model-name") == (None if field == "model" else "text")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", rb'{"model": "\ud800"}', b"\xff"])

@@ -292,3 +292,30 @@ def test_a_wait_that_ends_without_a_thread_is_told_as_a_wait_alone(
     assert 'inference_queue_seconds_count{model="digits"} 2.0' in text
     assert 'inference_batch_size_count{model="digits"} 1.0' in text
     assert "inference_queue_depth 0.0" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", {"instances": [["a"]]}),
+        ("/predict", {"model": "digits"}),
+        ("/predict", {"model": "digits", "instances": [[1.0]]}),
+        ("/invocations", {"inputs": [["a"]]}),
+        ("/v2/models/digits/infer", {"inputs": 3}),
+    ],
+)
+def test_a_refused_request_counts_under_the_model_that_it_is_for(
+    client: TestClient, path: str, body: dict[str, Any]
+) -> None:
+    response = client.post(path, json=body)
+    assert response.status_code == 422
+    assert response.headers["x-model-name"] == "digits"
+    line = 'llm_requests_total{model="digits",status="422",version="3"} 1.0'
+    assert line in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("body", ["[]", "{", '{"model": "other", "instances": 3}'])
+def test_a_refused_request_of_no_model_counts_under_none(client: TestClient, body: str) -> None:
+    assert client.post("/predict", content=body).status_code == 422
+    line = 'llm_requests_total{model="unknown",status="422",version="unknown"} 1.0'
+    assert line in client.get("/metrics").text

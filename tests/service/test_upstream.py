@@ -151,7 +151,6 @@ def test_the_upstream_gets_the_key_the_messages_and_what_is_asked_of_the_text(
             "user": "somebody",
             "metadata": {"a": "b"},
             "store": True,
-            "n": 1,
             "frequency_penalty": 0,
         }
     ]
@@ -201,6 +200,17 @@ def test_the_upstreams_own_limits_bind_it(upstream: FakeUpstream, client: OpenAI
     assert upstream.asked == [
         {"model": MODEL, "messages": messages, "max_completion_tokens": 100_000, **own}
     ]
+
+
+def test_what_says_nothing_without_tools_is_left_out(
+    upstream: FakeUpstream, client: OpenAI
+) -> None:
+    neutral = {
+        "tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "functions": [],
+        "function_call": "none", "logprobs": False, "top_logprobs": 0, "n": 1, "stop": None,
+    }  # fmt: skip
+    client.chat.completions.create(**GOOD, extra_body=neutral)
+    assert upstream.asked == [{"model": MODEL, "messages": [MESSAGE]}]
 
 
 @pytest.mark.parametrize(
