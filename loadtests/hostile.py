@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
-_AGAIN_SECONDS = 1.0
-_DRIP_SECONDS = 2.0
-_LOOK_SECONDS = 0.5
+_RECONNECT_SECONDS = 1.0
+_SEND_INTERVAL_SECONDS = 2.0
+_POLL_SECONDS = 0.5
 _CONNECT_TIMEOUT_SECONDS = 10.0
 # So many begin in a second, that not all of them end in one.
 _BEGIN_PER_SECOND = 100.0
@@ -44,7 +44,7 @@ async def _dripping_head() -> Pieces:
     yield _POST
     while True:
         yield b"x: y\r\n"
-        await asyncio.sleep(_DRIP_SECONDS)
+        await asyncio.sleep(_SEND_INTERVAL_SECONDS)
 
 
 async def _half_body() -> Pieces:
@@ -55,7 +55,7 @@ async def _dripping_chunks() -> Pieces:
     yield _POST + b"transfer-encoding: chunked\r\n\r\n"
     while True:
         yield b"1\r\n \r\n"
-        await asyncio.sleep(_DRIP_SECONDS)
+        await asyncio.sleep(_SEND_INTERVAL_SECONDS)
 
 
 async def _never_reading() -> Pieces:
@@ -118,7 +118,7 @@ async def keep(host: str, port: int, connections: int, seconds: float) -> Kept:
     await asyncio.sleep(min(len(clients) / _BEGIN_PER_SECOND, seconds))
     least = _open(counts)
     while time.monotonic() < deadline:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         least = min(least, _open(counts))
     for task in tasks:
         task.cancel()
@@ -149,7 +149,7 @@ async def _client(
                 counts["ended"] += 1
             finally:
                 writer.transport.abort()
-        await asyncio.sleep(_AGAIN_SECONDS)
+        await asyncio.sleep(_RECONNECT_SECONDS)
 
 
 async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -183,7 +183,7 @@ async def _go_on(
         if kind is _never_reading:
             # Nobody tells a client that does not read of the end: writing does.
             while not writer.transport.is_closing():
-                await asyncio.sleep(_DRIP_SECONDS)
+                await asyncio.sleep(_SEND_INTERVAL_SECONDS)
                 writer.write(b" ")
         else:
             while await reader.read(1024):

@@ -82,13 +82,12 @@ def main(
         help=f"after the load test; {_AFTER_MINUTES:g} if left out; 0: no load test",
     )  # fmt: skip
     options = parser.parse_args(argv)
-    watch: Watch | None = None
+    watch = Watch(_say)
     try:
         known = cluster.known(settings.load(options.inventory, options.set).cluster_name)
         if "prometheus" not in known["ports"]:
             raise KindlingError("the cluster has no Prometheus", next_step="nox -s cluster-up")
         port = known["ports"]["prometheus"]
-        watch = Watch(_say)
         look = _patient(lambda: ask(port), clock)
 
         def during(minutes: float, *, loaded: bool, until: Callable[[], object] = bool) -> None:
@@ -105,12 +104,11 @@ def main(
         ended = 1
     except KeyboardInterrupt:
         ended = 130
-    unexpected = watch.unexpected if watch else []
-    for one in unexpected:
+    for one in watch.unexpected:
         print(f"not expected: {one}")
-    if not unexpected and not ended:
+    if not watch.unexpected and not ended:
         print("no alert fired that was not to")
-    return ended or (1 if unexpected else 0)
+    return ended or (1 if watch.unexpected else 0)
 
 
 class During(Protocol):

@@ -45,7 +45,7 @@ def add_chat(
         "/v1/chat/completions",
         response_model=ChatCompletion,
         responses=CHAT_RESPONSES,
-        openapi_extra=chat_body(texts.request),
+        openapi_extra=chat_body(texts.request_schema),
         dependencies=[Depends(place)],
         description=texts.about,
         tags=[Group.CHAT],

@@ -7,7 +7,7 @@ from typing import Any
 from service.body import json_body, schema_of
 from service.chat_answers import ChatCompletionChunk
 from service.chat_problem import ChatProblemResponse
-from service.chat_schemas import ChatAsked
+from service.chat_schemas import BaseChatRequest
 
 _CHUNK_OR_ERROR = {
     "type": "string",
@@ -33,6 +33,6 @@ CHAT_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def chat_body(request: type[ChatAsked]) -> dict[str, Any]:
+def chat_body(request: type[BaseChatRequest]) -> dict[str, Any]:
     """The endpoint's body, which is a ``request``."""
     return json_body(schema_of(request))

@@ -80,7 +80,7 @@ class ModelName(BaseModel):
     model: str = Field(min_length=1, description="Name of a text generator, see /v1/models.")
 
 
-class ChatAsked(ModelName):
+class BaseChatRequest(ModelName):
     """What every chat request says, whoever answers it."""
 
     stream: bool | None = Field(default=None, description="Send the text as it comes.")
@@ -111,7 +111,7 @@ _Stop = Annotated[
 _TokenLimit = Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole]
 
 
-class ChatRequest(ChatAsked):
+class ChatRequest(BaseChatRequest):
     """A conversation whose text the model continues."""
 
     model_config = ConfigDict(

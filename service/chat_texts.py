@@ -7,7 +7,7 @@ from contextlib import ExitStack, aclosing
 from typing import Protocol
 
 from service.chat_answers import AnswerReason, Usage
-from service.chat_schemas import ChatAsked
+from service.chat_schemas import BaseChatRequest
 from service.metrics import Metrics
 from service.models import Named
 
@@ -42,7 +42,7 @@ class Writer(Protocol):
         """What the model is called."""
 
     @property
-    def asked(self) -> ChatAsked:
+    def asked(self) -> BaseChatRequest:
         """The request."""
 
     async def begin(self, ends: ExitStack) -> Text:
@@ -64,7 +64,7 @@ class Texts(Protocol):
         """What the endpoint does, for the API's description."""
 
     @property
-    def request(self) -> type[ChatAsked]:
+    def request_schema(self) -> type[BaseChatRequest]:
         """What it takes, for the same."""
 
     def all(self) -> Sequence[Named]:

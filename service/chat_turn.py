@@ -27,7 +27,7 @@ class LocalTexts:
     """The text generators that are served here."""
 
     owner = "kindling"
-    request = ChatRequest
+    request_schema = ChatRequest
     about = (
         "Continue a text, in the shape of OpenAI's chat API.\n\n"
         "The model continues text and follows no instructions: its prompt is the content of all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 
 from fastapi import FastAPI, Response
@@ -16,14 +17,14 @@ def add_docs(app: FastAPI) -> None:
     assets = StaticFiles(directory=str(files("fastapi_swagger") / "resources"))
     app.mount("/docs-assets", assets, name="docs-assets")
 
-    content: list[bytes] = []
+    # Written once: it is large, and whoever asks for it often would have pods added.
+    @cache
+    def content() -> bytes:
+        return to_json(app.openapi())
 
     @app.get("/openapi.json", include_in_schema=False)
     async def description() -> Response:
-        # Written once: it is large, and whoever asks for it often would have pods added.
-        if not content:
-            content.append(to_json(app.openapi()))
-        return Response(content[0], media_type="application/json")
+        return Response(content(), media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

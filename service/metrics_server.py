@@ -12,7 +12,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from service.connections import bounded_protocol
 from service.endings import Endings
 from service.errors import SettingsInvalidError
 from service.handlers import add_error_handlers
@@ -21,6 +20,7 @@ from service.metrics import Metrics
 from service.metrics_page import add_metrics
 from service.middleware import Observe
 from service.models import Models
+from service.server import create_config
 from service.settings import PREFIX, Settings
 from service.sketches import add_sketches
 
@@ -50,18 +50,9 @@ class MetricsServer(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings, metrics: Metrics) -> None:
         self._socket = _listen(settings.listen_host, settings.metrics_port)
         bounds = settings.model_copy(update={"max_connections": _MAX_CONNECTIONS})
-        config = uvicorn.Config(
-            app,
-            http=bounded_protocol(bounds, metrics),
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
+        super().__init__(
+            create_config(app, bounds, metrics, lifespan="off", timeout_graceful_shutdown=1)
         )
-        super().__init__(config)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -45,10 +46,23 @@ def create_server(
     app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics
 ) -> DrainingServer:
     """A server for ``app`` that drains and bounds its connections as ``settings`` say."""
-    config = uvicorn.Config(
+    config = create_config(
         app,
+        settings,
+        metrics,
         host=settings.listen_host,
         port=settings.listen_port,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    return DrainingServer(config, lifecycle, settings.drain_seconds)
+
+
+def create_config(
+    app: FastAPI, settings: Settings, metrics: Metrics, **options: Any
+) -> uvicorn.Config:
+    """What all servers of the process have in common, and ``options``."""
+    return uvicorn.Config(
+        app,
         loop="uvloop",
         http=bounded_protocol(settings, metrics),
         ws="none",
@@ -57,6 +71,5 @@ def create_server(
         server_header=False,
         # Longer than a load balancer's, so that it is not the server that hangs up first.
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
+        **options,
     )
-    return DrainingServer(config, lifecycle, settings.drain_seconds)

@@ -34,7 +34,7 @@ class Upstream:
     """The one model there is then: that of the upstream, under a name of ours."""
 
     owner = "upstream"
-    request = UpstreamChatRequest
+    request_schema = UpstreamChatRequest
     about = (
         "Answer a chat, in the shape of OpenAI's chat API.\n\n"
         "Another service answers: it gets the request, and its own limits bind it."

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from service.chat_fields import NoItems, NotOffered, OnlyFalse, OnlyNeutral, OnlyText, Whole
-from service.chat_schemas import ChatAsked, StreamOptions
+from service.chat_schemas import BaseChatRequest, StreamOptions
 
 # Left out: they say nothing without tools, which are not offered, and of them there is one value.
 _NEUTRAL = frozenset({
@@ -46,7 +46,7 @@ class UpstreamStreamOptions(StreamOptions):
     model_config = _PASSED_ON
 
 
-class UpstreamChatRequest(ChatAsked):
+class UpstreamChatRequest(BaseChatRequest):
     """A conversation that the upstream goes on with.
 
     What would change the shape of the response is not offered; everything else is passed on.
